@@ -1,0 +1,96 @@
+import type { z } from "zod";
+import * as exchange from "./exchange-shapes.ts";
+import type * as Payload from "./payloads.ts";
+import * as state from "./state-shapes.ts";
+
+/** Who may sign a kind. */
+export type Role = "root" | "control" | "token" | "node";
+
+export type Alg = "EdDSA" | "ES256";
+
+/** Each kind's contents. */
+export interface Payloads {
+  readonly control: Payload.ControlCertificate;
+  readonly epoch: Payload.EpochState;
+  readonly bundle: Payload.BundleState;
+  readonly revocations: Payload.RevocationsState;
+  readonly "group-index": Payload.GroupIndexState;
+  readonly manifest: Payload.ManifestState;
+  readonly entry: Payload.EntryState;
+  readonly token: Payload.TokenState;
+  readonly "node-record": Payload.NodeRecordState;
+  readonly authority: Payload.AuthorityState;
+  readonly "rotation-progress": Payload.RotationState;
+  readonly term: Payload.TermState;
+  readonly head: Payload.Head;
+  readonly "enrol-request": Payload.EnrolRequest;
+  readonly "enrol-reply": Payload.EnrolReply;
+  readonly "renew-request": Payload.RenewRequest;
+  readonly "renew-reply": Payload.RenewReply;
+  readonly "sign-request": Payload.SignRequest;
+  readonly "sign-reply": Payload.SignReply;
+  readonly "state-request": Payload.StateRequest;
+  readonly "state-reply": Payload.StateReply;
+  readonly ack: Payload.Ack;
+  readonly "ack-reply": Payload.AckReply;
+  readonly refused: Payload.Refused;
+  readonly busy: Payload.Busy;
+  readonly "audit-record": Payload.AuditRecord;
+}
+
+export type Kind = keyof Payloads;
+
+interface KindRule<K extends Kind> {
+  readonly role: Role;
+  readonly shape: z.ZodType<Payloads[K]>;
+}
+
+/** One row a kind: exactly one role may sign it, so that no payload of one kind can be passed off as another (MEC-05, TM-B-08). */
+export const kinds: { readonly [K in Kind]: KindRule<K> } = {
+  control: { role: "root", shape: state.controlCertificate },
+  epoch: { role: "root", shape: state.epochState },
+  bundle: { role: "control", shape: state.bundleState },
+  revocations: { role: "control", shape: state.revocationsState },
+  "group-index": { role: "control", shape: state.groupIndexState },
+  manifest: { role: "control", shape: state.manifestState },
+  entry: { role: "control", shape: state.entryState },
+  token: { role: "control", shape: state.tokenState },
+  "node-record": { role: "control", shape: state.nodeRecordState },
+  authority: { role: "control", shape: state.authorityState },
+  "rotation-progress": { role: "control", shape: state.rotationState },
+  term: { role: "control", shape: state.termState },
+  head: { role: "control", shape: state.head },
+  "enrol-request": { role: "token", shape: exchange.enrolRequest },
+  "enrol-reply": { role: "control", shape: exchange.enrolReply },
+  "renew-request": { role: "node", shape: exchange.renewRequest },
+  "renew-reply": { role: "control", shape: exchange.renewReply },
+  "sign-request": { role: "node", shape: exchange.signRequest },
+  "sign-reply": { role: "control", shape: exchange.signReply },
+  "state-request": { role: "node", shape: exchange.stateRequest },
+  "state-reply": { role: "control", shape: exchange.stateReply },
+  ack: { role: "node", shape: exchange.ack },
+  "ack-reply": { role: "control", shape: exchange.ackReply },
+  refused: { role: "control", shape: exchange.refused },
+  busy: { role: "control", shape: exchange.busy },
+  "audit-record": { role: "control", shape: exchange.auditRecord },
+};
+
+const algOfRole: Readonly<Record<Role, Alg>> = { root: "EdDSA", control: "EdDSA", token: "EdDSA", node: "ES256" };
+
+export function algOf(kind: Kind): Alg {
+  return algOfRole[kinds[kind].role];
+}
+
+const prefix = "application/vnd.herald.";
+const suffix = ".v1+json";
+
+export function payloadTypeOf(kind: Kind): string {
+  return `${prefix}${kind}${suffix}`;
+}
+
+/** The kind that a payload type names, or undefined for one that this version does not know. */
+export function kindOf(payloadType: string): Kind | undefined {
+  if (!payloadType.startsWith(prefix) || !payloadType.endsWith(suffix)) return undefined;
+  const name = payloadType.slice(prefix.length, -suffix.length);
+  return Object.hasOwn(kinds, name) ? (name as Kind) : undefined;
+}

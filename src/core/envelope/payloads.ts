@@ -1,0 +1,311 @@
+import type { Entry } from "../policy/entry.ts";
+import type { Selector } from "../spiffe/selector.ts";
+import type { SpiffeId, TrustDomain } from "../spiffe/spiffe-id.ts";
+import type { Version } from "./version.ts";
+
+/** The contents of every kind of envelope (docs/protocol.md). All binary members are base64, all times milliseconds since the epoch. */
+
+/** What every payload says. */
+export interface Stamped {
+  readonly td: TrustDomain;
+  readonly at: number;
+}
+
+/** State: an object under a key, in one version. `deleted` leaves a tombstone. */
+export interface StateObject extends Stamped {
+  readonly key: string;
+  readonly version: Version;
+}
+
+/** A request by a node; it lives 60 s. */
+export interface NodeRequest extends Stamped {
+  readonly id: string;
+  readonly node: SpiffeId;
+}
+
+/** A reply, bound to one request by the digest of its envelope. */
+export interface Reply extends Stamped {
+  readonly request: string;
+}
+
+export interface ControlCertificate extends Stamped {
+  readonly issuer: SpiffeId;
+  readonly publicKey: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export interface EpochState extends StateObject {
+  readonly revokedKeys: readonly string[];
+}
+
+export interface BundleState extends StateObject {
+  /** The SPIFFE bundle document, as it would be served. */
+  readonly document: string;
+  /** The least version of the revocations that this bundle goes with. */
+  readonly revocations: Version;
+  /** Subject key id (hex) of the authority that signs now: nodes ask anew for every SVID that another one signed. Empty before the first. */
+  readonly activeAuthority: string;
+  /** SHA-256 pins of the broker's public keys, current and next. */
+  readonly brokerPins: readonly string[];
+}
+
+export interface RevocationsState extends StateObject {
+  /** CRLs, DER; one per authority that revoked something. */
+  readonly crls: readonly string[];
+}
+
+export interface GroupIndexState extends StateObject {
+  readonly entries: readonly Entry[];
+  readonly pages: readonly { readonly key: string; readonly sha256: string }[];
+}
+
+export interface ManifestState extends StateObject {
+  readonly node: SpiffeId;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly banned: boolean;
+  /** Entries that name this node. */
+  readonly entries: readonly Entry[];
+}
+
+export interface EntryState extends StateObject {
+  /** null: deleted. */
+  readonly entry: Entry | null;
+}
+
+export interface TokenState extends StateObject {
+  readonly token: string;
+  readonly publicKey: string;
+  readonly expires: number;
+  readonly nodeName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Key id of the node key that redeemed it; null while it is unused. */
+  readonly usedBy: string | null;
+}
+
+export interface NodeKey {
+  readonly keyId: string;
+  readonly spki: string;
+}
+
+export interface NodeRecordState extends StateObject {
+  readonly node: SpiffeId;
+  readonly current: NodeKey;
+  /** Certified by the last renewal, not used yet. */
+  readonly next: NodeKey | null;
+  readonly retired: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly banned: boolean;
+  readonly enrolledAt: number;
+  /** notAfter of the newest node SVID. */
+  readonly expiresAt: number;
+}
+
+export type AuthorityStatus = "prepared" | "active" | "old" | "removed";
+
+export interface AuthorityState extends StateObject {
+  readonly authority: string;
+  readonly status: AuthorityStatus;
+  readonly certificate: string;
+  readonly notAfter: number;
+}
+
+export type RotationStep = "prepare" | "activate" | "reissue" | "done";
+
+export interface RotationState extends StateObject {
+  readonly rotation: string;
+  readonly step: RotationStep;
+  readonly from: string;
+  readonly to: string;
+  readonly startedAt: number;
+}
+
+export interface TermState extends StateObject {
+  readonly issuer: SpiffeId;
+  readonly boot: string;
+}
+
+export interface ObjectRef {
+  readonly version: Version;
+  readonly digest: string;
+}
+
+export interface Head extends Stamped {
+  readonly epoch: bigint;
+  readonly term: bigint;
+  /** Counts the heads of this term. */
+  readonly n: bigint;
+  readonly objects: Readonly<Record<string, ObjectRef>>;
+  readonly merkleRoot: string;
+  readonly viewEveryMs: number;
+  readonly ackSpreadMs: number;
+  readonly expires: number;
+}
+
+/** The newest head somebody saw, as told in requests: an issuer that is shown a higher one than its own must not go on signing. */
+export interface HeadRef {
+  readonly epoch: bigint;
+  readonly term: bigint;
+  readonly n: bigint;
+}
+
+export interface EnrolRequest extends Stamped {
+  readonly token: string;
+  readonly nodeName: string;
+  readonly pin: string;
+  readonly nonce: string;
+  readonly csr: string;
+  /** X25519, SubjectPublicKeyInfo. */
+  readonly sealingKey: string;
+}
+
+/** How to reach the bus, for a node. */
+export interface BusAccess {
+  readonly servers: readonly string[];
+  readonly brokerPins: readonly string[];
+}
+
+export interface EnrolReply extends Reply {
+  readonly node: SpiffeId;
+  readonly chain: readonly string[];
+  readonly bus: BusAccess;
+  /** JWE of the NATS nkey seed, to the request's sealing key. */
+  readonly sealedBusSeed: string;
+  /** Envelopes of the state a node starts from. */
+  readonly state: readonly string[];
+}
+
+export interface RenewRequest extends NodeRequest {
+  readonly csr: string;
+}
+
+export interface RenewReply extends Reply {
+  readonly chain: readonly string[];
+  readonly bus: BusAccess;
+}
+
+/** For whom an SVID is asked: for a caller that was attested, or to be ready when it calls. */
+export type Purpose =
+  | { readonly kind: "caller"; readonly selectors: readonly Selector[]; readonly pid: number }
+  | { readonly kind: "kept-warm" };
+
+export interface SignItem {
+  readonly entry: string;
+  readonly revision: bigint;
+  readonly purpose: Purpose;
+  readonly csr: string;
+}
+
+export interface SignRequest extends NodeRequest {
+  readonly highest: HeadRef | null;
+  readonly items: readonly SignItem[];
+}
+
+export type SignRefusal = "ENTRY_UNKNOWN" | "ENTRY_CHANGED" | "CSR_INVALID" | "LINT";
+
+export type SignResult =
+  | { readonly ok: true; readonly entry: string; readonly chain: readonly string[] }
+  | { readonly ok: false; readonly entry: string; readonly code: SignRefusal; readonly reason: string };
+
+export interface SignReply extends Reply {
+  readonly results: readonly SignResult[];
+}
+
+export interface StateRequest extends NodeRequest {
+  readonly nonce: string;
+  readonly highest: HeadRef | null;
+}
+
+export interface StateReply extends Reply {
+  readonly nonce: string;
+  readonly head: string;
+  readonly state: readonly string[];
+}
+
+export type RefusalCode =
+  | "CLOCK"
+  | "NODE_UNKNOWN"
+  | "NODE_BANNED"
+  | "KEY_RETIRED"
+  | "TOKEN_UNKNOWN"
+  | "TOKEN_USED"
+  | "TOKEN_EXPIRED"
+  | "NODE_NAME"
+  | "CSR_INVALID"
+  | "RENEWAL_TOO_LATE"
+  | "ISSUER_BEHIND"
+  | "NOT_LEADER";
+
+export interface Refused extends Reply {
+  readonly code: RefusalCode;
+  readonly reason: string;
+}
+
+export interface Busy extends Reply {
+  readonly retryAfterMs: number;
+}
+
+/** One stream (or file) that this node feeds, and how far it got. */
+export interface ConsumerReport {
+  readonly id: string;
+  readonly kind: "sds" | "workload-api";
+  readonly connected: boolean;
+  /** `spiffe_sequence` of each trust domain's bundle: last sent, and last acknowledged (or flushed, where nothing acknowledges). */
+  readonly sent: Readonly<Record<string, bigint>>;
+  readonly acknowledged: Readonly<Record<string, bigint>>;
+  /** When the last flush was, for those that cannot acknowledge. */
+  readonly flushedAt: number;
+  /** notAfter of the longest-lived SVID it was given: a consumer that is gone counts until then. */
+  readonly heldUntil: number;
+  /** What it refused last and has not accepted since; null when nothing. */
+  readonly refusal: { readonly name: string; readonly reason: string } | null;
+}
+
+export interface AuthorityUse {
+  /** Subject key id of the authority, hex. */
+  readonly authority: string;
+  readonly svids: number;
+  /** When the last of them expires. */
+  readonly until: number;
+}
+
+export interface Ack extends NodeRequest {
+  readonly boot: string;
+  readonly counter: number;
+  readonly highest: HeadRef | null;
+  readonly applied: Readonly<Record<string, Version>>;
+  readonly consumers: readonly ConsumerReport[];
+  readonly authorities: readonly AuthorityUse[];
+}
+
+export interface AckReply extends Reply {
+  readonly counter: number;
+}
+
+export interface IssuedSvid {
+  readonly serial: string;
+  readonly tbsSha256: string;
+  readonly spiffeId: SpiffeId;
+  readonly entry: string;
+  readonly revision: bigint;
+  readonly notAfter: number;
+  readonly authority: string;
+  readonly purpose: Purpose;
+}
+
+/** What an audit record is about. */
+export type AuditAction =
+  | { readonly kind: "svids-issued"; readonly node: SpiffeId; readonly svids: readonly IssuedSvid[] }
+  | { readonly kind: "svids-refused"; readonly node: SpiffeId; readonly refused: readonly { readonly entry: string; readonly code: string }[] }
+  | { readonly kind: "node-enrolled" | "node-renewed"; readonly node: SpiffeId; readonly serial: string; readonly tbsSha256: string; readonly by: string }
+  | { readonly kind: "request-refused"; readonly node: string; readonly code: string; readonly reason: string }
+  | { readonly kind: "admin"; readonly verb: string; readonly subject: string; readonly uid: number; readonly pid: number }
+  | { readonly kind: "authority"; readonly authority: string; readonly status: AuthorityStatus; readonly by: string };
+
+export interface AuditRecord extends Stamped {
+  readonly issuer: SpiffeId;
+  readonly n: bigint;
+  /** Digest of the record before; 64 zeros for the first. */
+  readonly prev: string;
+  readonly action: AuditAction;
+}

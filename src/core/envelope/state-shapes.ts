@@ -1,0 +1,139 @@
+import { z } from "zod";
+import type { Entry, NodeSelection } from "../policy/entry.ts";
+import { base64, count, digest, selector, spiffeId, text, time, token, trustDomain, uint64, version } from "./fields.ts";
+import type {
+  AuthorityState,
+  BundleState,
+  ControlCertificate,
+  EntryState,
+  EpochState,
+  GroupIndexState,
+  Head,
+  ManifestState,
+  NodeKey,
+  NodeRecordState,
+  RevocationsState,
+  RotationState,
+  TermState,
+  TokenState,
+} from "./payloads.ts";
+
+/** The written shape of state objects and heads. Unknown members are refused: an old reader must not half-understand a new writer. */
+
+const key = z.string().regex(/^[a-z]+\.[a-z0-9-]{1,64}$/);
+const labels = z.record(z.string().max(128), z.string().max(256));
+const stamped = { td: trustDomain, at: time };
+const stateObject = { ...stamped, key, version };
+
+const nodeSelection: z.ZodType<NodeSelection> = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("all") }),
+  z.strictObject({ kind: z.literal("ids"), ids: z.array(spiffeId).min(1) }),
+  z.strictObject({ kind: z.literal("labels"), labels }),
+]);
+
+const entry: z.ZodType<Entry> = z.strictObject({
+  id: token,
+  revision: uint64,
+  spiffeId,
+  nodes: nodeSelection,
+  selectors: z.array(selector).min(1),
+  x509TtlSeconds: z.number().int().min(1),
+  dnsNames: z.array(text),
+  hint: z.string().max(1024),
+  priority: z.number().int(),
+  createdAt: time,
+});
+
+const nodeKey: z.ZodType<NodeKey> = z.strictObject({ keyId: digest, spki: base64 });
+
+export const controlCertificate: z.ZodType<ControlCertificate> = z.strictObject({
+  ...stamped,
+  issuer: spiffeId,
+  publicKey: base64,
+  notBefore: time,
+  notAfter: time,
+});
+
+export const epochState: z.ZodType<EpochState> = z.strictObject({ ...stateObject, revokedKeys: z.array(digest) });
+
+export const bundleState: z.ZodType<BundleState> = z.strictObject({
+  ...stateObject,
+  document: z.string(),
+  revocations: version,
+  activeAuthority: z.string().regex(/^[0-9a-f]{0,128}$/),
+  brokerPins: z.array(digest),
+});
+
+export const revocationsState: z.ZodType<RevocationsState> = z.strictObject({ ...stateObject, crls: z.array(base64) });
+
+export const groupIndexState: z.ZodType<GroupIndexState> = z.strictObject({
+  ...stateObject,
+  entries: z.array(entry),
+  pages: z.array(z.strictObject({ key, sha256: digest })),
+});
+
+/** A page of the group index: bare JSON, since the signed index holds its hash. */
+export const groupPage: z.ZodType<readonly Entry[]> = z.array(entry);
+
+export const manifestState: z.ZodType<ManifestState> = z.strictObject({
+  ...stateObject,
+  node: spiffeId,
+  labels,
+  banned: z.boolean(),
+  entries: z.array(entry),
+});
+
+export const entryState: z.ZodType<EntryState> = z.strictObject({ ...stateObject, entry: entry.nullable() });
+
+export const tokenState: z.ZodType<TokenState> = z.strictObject({
+  ...stateObject,
+  token,
+  publicKey: base64,
+  expires: time,
+  nodeName: token,
+  labels,
+  usedBy: digest.nullable(),
+});
+
+export const nodeRecordState: z.ZodType<NodeRecordState> = z.strictObject({
+  ...stateObject,
+  node: spiffeId,
+  current: nodeKey,
+  next: nodeKey.nullable(),
+  retired: z.array(digest),
+  labels,
+  banned: z.boolean(),
+  enrolledAt: time,
+  expiresAt: time,
+});
+
+export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
+  ...stateObject,
+  authority: token,
+  status: z.enum(["prepared", "active", "old", "removed"]),
+  certificate: base64,
+  notAfter: time,
+});
+
+export const rotationState: z.ZodType<RotationState> = z.strictObject({
+  ...stateObject,
+  rotation: token,
+  step: z.enum(["prepare", "activate", "reissue", "done"]),
+  from: token,
+  to: token,
+  startedAt: time,
+});
+
+export const termState: z.ZodType<TermState> = z.strictObject({ ...stateObject, issuer: spiffeId, boot: token });
+
+export const head: z.ZodType<Head> = z.strictObject({
+  ...stamped,
+  epoch: uint64,
+  term: uint64,
+  n: uint64,
+  objects: z.record(key, z.strictObject({ version, digest })),
+  merkleRoot: digest,
+  viewEveryMs: count,
+  ackSpreadMs: count,
+  expires: time,
+});

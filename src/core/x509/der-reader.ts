@@ -1,0 +1,203 @@
+import { tag } from "./der-tag.ts";
+import { X509Error } from "./errors.ts";
+
+/** One element as found. `content` and `encoded` are windows onto the input, not copies. */
+export interface DerElement {
+  readonly tag: number;
+  readonly content: Uint8Array;
+  /** With its tag and length. */
+  readonly encoded: Uint8Array;
+}
+
+/** Larger inputs are refused before reading: nothing that Herald takes comes near (a certificate has 0.5 to 4 KiB). */
+const longestInput = 1 << 20;
+
+/**
+ * Reads DER from front to back, and only DER: definite, minimal lengths, single-byte tags (X.690 10.1). Made for hostile
+ * input: it looks at each byte once, goes no deeper than its caller does, and throws nothing but X509Error X509_DER.
+ */
+export class DerReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.length > longestInput) throw broken("is larger than 1 MiB");
+    this.#bytes = bytes;
+  }
+
+  /** Whether everything was read. */
+  get isAtEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  /** The next tag without reading it; undefined at the end. */
+  peek(): number | undefined {
+    return this.#bytes[this.#at];
+  }
+
+  /** The next element, whatever its tag. */
+  any(): DerElement {
+    const from = this.#at;
+    const tagByte = this.#byte();
+    // X.690 8.1.2.4: tag numbers above 30 take more bytes; X.509 has none. 0 ends indefinite lengths, which are not DER.
+    if ((tagByte & 0x1f) === 0x1f || tagByte === 0)
+      throw broken("has a tag that X.509 does not use");
+    const length = this.#length();
+    const contentFrom = this.#at;
+    if (length > this.#bytes.length - contentFrom) throw broken("ends inside an element");
+    this.#at = contentFrom + length;
+    return {
+      tag: tagByte,
+      content: this.#bytes.subarray(contentFrom, this.#at),
+      encoded: this.#bytes.subarray(from, this.#at),
+    };
+  }
+
+  /** The next element, which must have this tag. */
+  element(expected: number): DerElement {
+    if (this.peek() !== expected)
+      throw broken(`lacks an element with tag 0x${expected.toString(16)}`);
+    return this.any();
+  }
+
+  /** The next element if it has this tag. */
+  optional(expected: number): DerElement | undefined {
+    return this.peek() === expected ? this.any() : undefined;
+  }
+
+  /** A reader of the content of the next element, which must have this tag. */
+  enter(expected: number): DerReader {
+    return new DerReader(this.element(expected).content);
+  }
+
+  /** A reader of the content of the next SEQUENCE. */
+  sequence(): DerReader {
+    return this.enter(tag.sequence);
+  }
+
+  /** Refuses anything left over: what nobody reads must not be signed along. */
+  end(): void {
+    if (!this.isAtEnd) throw broken("has bytes after its last element");
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.#at];
+    if (byte === undefined) throw broken("ends too early");
+    this.#at += 1;
+    return byte;
+  }
+
+  #length(): number {
+    const first = this.#byte();
+    if (first < 0x80) return first;
+    const count = first & 0x7f;
+    // 0x80 alone is the indefinite form; four bytes are more than the input cap can need.
+    if (count === 0 || count > 4) throw broken("has a length that is indefinite or far too long");
+    let length = 0;
+    for (let at = 0; at < count; at += 1) length = length * 256 + this.#byte();
+    // X.690 10.1: the shortest form only; a second spelling would make a second document of the same meaning.
+    if (length < 0x80 || length < 256 ** (count - 1))
+      throw broken("has a length that is not minimal");
+    return length;
+  }
+}
+
+/** A reader of the one SEQUENCE that `bytes` is, with nothing before or after it. */
+export function readSequence(bytes: Uint8Array): DerReader {
+  const outer = new DerReader(bytes);
+  const inner = outer.sequence();
+  outer.end();
+  return inner;
+}
+
+/** The bytes of a non-negative INTEGER without its sign byte; refuses negative and padded ones (X.690 8.3.2). */
+export function readUnsigned(content: Uint8Array): Uint8Array {
+  const [first, second] = content;
+  if (first === undefined) throw broken("has an empty INTEGER");
+  if ((first & 0x80) !== 0) throw broken("has a negative INTEGER where none may be");
+  if (first === 0 && second !== undefined) {
+    if ((second & 0x80) === 0) throw broken("has a padded INTEGER");
+    return content.subarray(1);
+  }
+  return content;
+}
+
+/** A small non-negative INTEGER as a number. */
+export function readSmallInteger(content: Uint8Array): number {
+  const bytes = readUnsigned(content);
+  if (bytes.length > 4) throw broken("has an INTEGER that is far too large");
+  return bytes.reduce((value, byte) => value * 256 + byte, 0);
+}
+
+/** BOOLEAN; DER knows 00 and FF only (X.690 11.1). */
+export function readBoolean(content: Uint8Array): boolean {
+  const [byte] = content;
+  if (content.length !== 1 || (byte !== 0 && byte !== 0xff))
+    throw broken("has a BOOLEAN that is neither 00 nor FF");
+  return byte === 0xff;
+}
+
+/** The bytes of a BIT STRING that must consist of whole bytes: keys and signatures. */
+export function readBitString(content: Uint8Array): Uint8Array {
+  if (content[0] !== 0) throw broken("has a BIT STRING with unused bits where whole bytes belong");
+  return content.subarray(1);
+}
+
+/** The set bits of a named bit list; at most 16, which is one more byte than KeyUsage has. */
+export function readNamedBits(content: Uint8Array): ReadonlySet<number> {
+  const unused = content[0];
+  const bytes = content.subarray(1);
+  const last = bytes.at(-1);
+  if (unused === undefined || unused > 7 || bytes.length > 2)
+    throw broken("has a malformed bit list");
+  if (last === undefined) {
+    if (unused !== 0) throw broken("has a malformed bit list");
+    return new Set();
+  }
+  // X.690 11.2.2: no trailing zero bits, so the last used bit is set and the unused ones are not.
+  if ((last & ((1 << unused) - 1)) !== 0 || ((last >> unused) & 1) === 0) {
+    throw broken("has a bit list with trailing zero bits");
+  }
+  const bits = new Set<number>();
+  for (const [index, byte] of bytes.entries()) {
+    for (let bit = 0; bit < 8; bit += 1)
+      if ((byte & (0x80 >> bit)) !== 0) bits.add(index * 8 + bit);
+  }
+  return bits;
+}
+
+/** An OBJECT IDENTIFIER in dotted form; arcs above 2^53 are refused, for no number here could hold them. */
+export function readObjectIdentifier(content: Uint8Array): string {
+  const arcs: number[] = [];
+  let value = 0;
+  let starts = true;
+  for (const byte of content) {
+    // X.690 8.19.2: no leading zero digits.
+    if (starts && byte === 0x80) throw broken("has a padded OBJECT IDENTIFIER");
+    value = value * 128 + (byte & 0x7f);
+    if (value > Number.MAX_SAFE_INTEGER)
+      throw broken("has an OBJECT IDENTIFIER with too large a number");
+    starts = (byte & 0x80) === 0;
+    if (starts) {
+      arcs.push(value);
+      value = 0;
+    }
+  }
+  const [first, ...rest] = arcs;
+  if (first === undefined || !starts) throw broken("has a cut OBJECT IDENTIFIER");
+  const root = Math.min(2, Math.floor(first / 40));
+  return [root, first - root * 40, ...rest].join(".");
+}
+
+/** IA5String content: ASCII, without control characters, which have no place in a name and hide in a log (XSVID-23). */
+export function readIa5(content: Uint8Array): string {
+  for (const byte of content) {
+    if (byte < 0x20 || byte > 0x7e)
+      throw broken("has a name with a character outside of printable ASCII");
+  }
+  return Buffer.from(content).toString("latin1");
+}
+
+function broken(what: string): X509Error {
+  return new X509Error("X509_DER", `DER: ${what}; ask its maker for strict DER`);
+}

@@ -1,0 +1,271 @@
+import { readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
+import { parseSpiffeId, parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { reasonOf } from "../kit/errors.ts";
+import { ConfigError, type ConfigProblem } from "./config-error.ts";
+
+/** Where to listen. */
+export interface HostPort {
+  /** Without brackets. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** What `herald issuer --config` runs by; every path is absolute. */
+export interface IssuerConfig {
+  readonly trustDomain: TrustDomain;
+  /** Keys, journal and the copy of all signed state. */
+  readonly dir: string;
+  readonly nats: {
+    /** `tls://host:port` */
+    readonly servers: readonly string[];
+    /** SHA-256 of the broker's public keys, lower-case hex: current and next. */
+    readonly pins: readonly string[];
+    /** Holds the nkey seed of issuers. */
+    readonly seedFile: string;
+    /** Holds the nkey seed that enrolling nodes are given. */
+    readonly nodeSeedFile: string;
+  };
+  readonly enrolment: {
+    readonly listen: HostPort;
+    /** What nodes are told; without a trailing slash. With port 0 it holds ":0" and the listener's own must be used. */
+    readonly url: string;
+  };
+  readonly admin: {
+    readonly socket: string;
+    /** Name or gid of a group allowed beside root and the issuer's own user. */
+    readonly group: string | number | undefined;
+  };
+  /** Metrics and health. */
+  readonly http: { readonly listen: HostPort };
+  readonly root: "online" | "offline";
+  readonly headIntervalMs: number;
+  readonly nodeTtlSeconds: number;
+  readonly x509TtlSeconds: number;
+  readonly maxX509TtlSeconds: number;
+  readonly authorityLifetimeMs: number;
+  readonly log: { readonly level: LogLevel };
+}
+
+/** What `herald node --config` runs by; every path is absolute. */
+export interface NodeConfig {
+  readonly trustDomain: TrustDomain;
+  readonly dir: string;
+  /** Its name in the trust domain; the join token is for this name. */
+  readonly name: string;
+  /** Workload API and SDS. */
+  readonly socket: string;
+  /** As chmod takes it: 0o777. */
+  readonly socketMode: number;
+  /** Without a trailing slash. */
+  readonly issuerUrls: readonly string[];
+  readonly joinFile: string | undefined;
+  readonly cache: "sealed" | "plain" | "off";
+  readonly cacheKeyFile: string;
+  readonly http: { readonly listen: HostPort };
+  readonly sds: {
+    /** Empty ones are switched off. */
+    readonly defaultSvidName: string;
+    readonly defaultBundleName: string;
+    readonly defaultAllBundlesName: string;
+    readonly disableSpiffeCertValidation: boolean;
+  };
+  readonly log: { readonly level: LogLevel };
+}
+
+/** A file of either kind, told apart by the keys that only one of them has. */
+export type AnyConfig =
+  | { readonly kind: "issuer"; readonly config: IssuerConfig }
+  | { readonly kind: "node"; readonly config: NodeConfig };
+
+const second = 1000;
+const day = 86_400 * second;
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: second,
+  m: 60 * second,
+  h: 3600 * second,
+  d: day,
+};
+/** What fits into sockaddr_un with its closing zero (unix(7)). */
+const longestSocketPath = 107;
+
+/**
+ * `15s`, `10m`, `24h`, `30d`, `100ms`: one number and one unit. Milliseconds, or undefined for anything else.
+ */
+export function parseDuration(text: string): number | undefined {
+  const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  const factor = unitMs[unit ?? ""];
+  return count === undefined || factor === undefined ? undefined : Number(count) * factor;
+}
+
+/** `127.0.0.1:8443`, `[::1]:8443`, `localhost:0`; undefined for anything else. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const [, v6, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = v6 ?? name;
+  const port = Number(digits);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
+
+/** The address as a URL has it: brackets around IPv6. */
+export function formatHostPort(address: HostPort): string {
+  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** A key whose text is read by `read`; undefined from it means "not of this form". `form` is the example in messages. */
+function field<T>(form: string, read: (text: string) => T | undefined): z.ZodType<T> {
+  return z
+    .string({
+      error: ({ input }) =>
+        input === undefined ? `is missing; write ${form}` : `is not text; write ${form}, in quotes`,
+    })
+    .transform((text, context) => {
+      const problem = `${JSON.stringify(text)} will not do; write ${form}`;
+      try {
+        const value = read(text);
+        if (value !== undefined) return value;
+        context.addIssue({ code: "custom", message: problem });
+      } catch (thrown) {
+        context.addIssue({ code: "custom", message: reasonOf(thrown) });
+      }
+      return z.NEVER;
+    });
+}
+
+/** A mapping whose every key is known. */
+function section<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const keys = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code === "unrecognized_keys") return `is not a key here; the keys are ${keys}`;
+      return issue.input === undefined
+        ? `is missing; write a mapping with ${keys}`
+        : `must be a mapping with ${keys}`;
+    },
+  });
+}
+
+function oneOf<const Word extends string>(...words: readonly Word[]): z.ZodType<Word> {
+  return field(words.join(" or "), (text) => words.find((word) => word === text));
+}
+
+function list<T>(of: z.ZodType<T>, form: string): z.ZodType<T[]> {
+  const error = `must be a list with at least one item; write ${form}`;
+  return z.array(of, { error }).min(1, { error });
+}
+
+function duration(from: string, to: string): z.ZodType<number> {
+  const [least = 0, most = 0] = [parseDuration(from), parseDuration(to)];
+  return field(`a duration from ${from} to ${to}, such as 90s, 10m, 24h or 30d`, (text) => {
+    const ms = parseDuration(text);
+    return ms !== undefined && ms >= least && ms <= most ? ms : undefined;
+  });
+}
+
+function httpsUrl(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url?.protocol === "https:" && url.username + url.search + url.hash === "";
+  return isPlain ? url.href.replace(/\/+$/, "") : undefined;
+}
+
+const nodeName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
+const path = field("a path", (text) => (text === "" ? undefined : text));
+const trustDomain = field("a trust domain, such as example.org", parseTrustDomain);
+const listen = field("HOST:PORT, such as 127.0.0.1:8443", parseHostPort);
+const url = field("an https:// URL, such as https://issuer.example.org:8443", httpsUrl);
+const server = field("tls://HOST:PORT", (text) =>
+  text.startsWith("tls://") && parseHostPort(text.slice(6)) !== undefined ? text : undefined,
+);
+const pin = field("the SHA-256 of the broker's public key, 64 lower-case hex digits", (text) =>
+  /^[0-9a-f]{64}$/.test(text) ? text : undefined,
+);
+const http = section({ listen: listen.default({ host: "127.0.0.1", port: 0 }) }).prefault({});
+const log = section({ level: oneOf("debug", "info", "warn", "error").default("info") }).prefault({});
+const aliasName = z.string({ error: "must be text; write a name, or \"\" to switch it off" });
+
+const issuerFile = section({
+  trustDomain,
+  dir: path.default("."),
+  nats: section({
+    servers: list(server, '["tls://127.0.0.1:4222"]'),
+    pins: list(pin, "the broker's pin, as `herald init` printed it"),
+    seedFile: path,
+    nodeSeedFile: path,
+  }),
+  enrolment: section({ listen, url: url.optional() }),
+  admin: section({
+    socket: path.optional(),
+    group: z
+      .union([z.string().regex(/^[a-z_][a-z0-9_-]*$/), z.int().min(0)], {
+        error: "is neither a group's name nor a gid; write, for instance, herald-admin or 1000",
+      })
+      .optional(),
+  }).prefault({}),
+  http,
+  root: oneOf("online", "offline").default("online"),
+  headInterval: duration("1s", "10m").prefault("15s"),
+  nodeTtl: duration("1s", "90d").prefault("24h"),
+  x509Ttl: duration("1s", "90d").prefault("1h"),
+  maxX509Ttl: duration("1s", "90d").prefault("24h"),
+  authorityLifetime: duration("1m", "3650d").prefault("30d"),
+  log,
+}).superRefine((file, context) => {
+  const order = [
+    ["x509Ttl", "maxX509Ttl"],
+    ["maxX509Ttl", "authorityLifetime"],
+    ["nodeTtl", "authorityLifetime"],
+  ] as const;
+  for (const [shorter, longer] of order) {
+    if (file[shorter] <= file[longer]) continue;
+    const message = `is longer than ${longer}; shorten it or lengthen ${longer}`;
+    context.addIssue({ code: "custom", path: [shorter], message });
+  }
+});
+
+const nodeFile = section({
+  trustDomain,
+  dir: path,
+  name: field("this node's name, of A-Z a-z 0-9 . _ -", (text) =>
+    nodeName.test(text) ? text : undefined,
+  ),
+  socket: path.default("/run/herald/herald.sock"),
+  socketMode: field('an octal mode, such as "0777"', (text) =>
+    /^0?[0-7]{3}$/.test(text) ? Number.parseInt(text, 8) : undefined,
+  ).default(0o777),
+  issuerUrls: list(url, '["https://issuer.example.org:8443"]'),
+  joinFile: path.optional(),
+  cache: oneOf("sealed", "plain", "off").default("sealed"),
+  cacheKeyFile: path.default("/run/herald/cache.key"),
+  http,
+  sds: section({
+    defaultSvidName: aliasName.default("default"),
+    defaultBundleName: aliasName.default("ROOTCA"),
+    defaultAllBundlesName: aliasName.default("ALL"),
+    disableSpiffeCertValidation: z.boolean({ error: "must be true or false" }).default(false),
+  }).prefault({}),
+  log,
+});
+
+/** @throws {ConfigError} */
+export function loadIssuerConfig(file: string): IssuerConfig {
+  return issuerConfig(readYaml(file));
+}
+
+/** @throws {ConfigError} */
+export function loadNodeConfig(file: string): NodeConfig {
+  return nodeConfig(readYaml(file));
+}
+
+/** For `config check`. @throws {ConfigError} */
+export function loadAnyConfig(file: string): AnyConfig {
+  const source = readYaml(file);
+  const { document } = source;
+  return document.has("nats") || document.has("enrolment")
+    ? { kind: "issuer", config: issuerConfig(source) }
+    : { kind: "node", config: nodeConfig(source) };
+}

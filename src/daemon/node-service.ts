@@ -1,0 +1,223 @@
+import { parseBundle } from "../core/bundle/document.ts";
+import type { Bundle } from "../core/bundle/bundle.ts";
+import type { Opened } from "../core/envelope/envelope.ts";
+import { base32 } from "../core/envelope/object-keys.ts";
+import type { AuthorityUse } from "../core/envelope/payloads.ts";
+import type { ControlTrust } from "../core/envelope/trust.ts";
+import { selectsNode } from "../core/policy/entry.ts";
+import type { Selector } from "../core/spiffe/selector.ts";
+import type { WorkloadView } from "../core/svid/workload-view.ts";
+import type { KeyMaker } from "../core/x509/key-pair.ts";
+import type { NodeBus } from "../events/bus.ts";
+import { type FollowedState, Follower, type ViewStore } from "../events/follower.ts";
+import { NodeView } from "../events/node-view.ts";
+import { Consumers } from "../identity/consumers.ts";
+import type { IssuerClient } from "../identity/issuer-client.ts";
+import type { NodeIdentity } from "../identity/node-identity.ts";
+import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
+import { type NodeReport, Reporter } from "../identity/reporter.ts";
+import { type SignCsrs, WorkloadIdentities } from "../identity/workload-identities.ts";
+import { exponentialBackoff } from "../kit/backoff.ts";
+import type { Clock, Timer } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import type { Random } from "../kit/random.ts";
+
+export interface NodeServiceOptions {
+  readonly trust: ControlTrust;
+  readonly identity: NodeIdentity;
+  readonly client: IssuerClient;
+  readonly bus: Pick<NodeBus, "read" | "subscribe" | "request">;
+  readonly viewStore: ViewStore;
+  readonly cache: SvidCache;
+  readonly consumerStore: ConsumerStore;
+  readonly processes: Processes;
+  readonly keys: KeyMaker;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Where a node stands, for readiness and metrics. Times are milliseconds since the epoch. */
+export interface NodeStatus {
+  readonly synced: boolean;
+  /** No head for three intervals. */
+  readonly stale: boolean;
+  readonly entries: number;
+  readonly svids: number;
+  readonly nextExpiry: number | undefined;
+  readonly nodeExpiry: number;
+}
+
+/**
+ * One node, all rooms connected and no adapter in sight: the daemon gives it sockets and files, the simulation a bus in memory and a clock that it
+ * drives. State comes in by the follower, identities are kept ready, consumers are reported back.
+ */
+export class NodeService {
+  readonly consumers: Consumers;
+  readonly #options: NodeServiceOptions;
+  readonly #view: NodeView;
+  readonly #follower: Follower;
+  readonly #workloads: WorkloadIdentities;
+  readonly #reporter: Reporter;
+  #bundle: { readonly of: string; readonly bundle: Bundle } | undefined;
+  #renewal: Timer | undefined;
+  #renewing = false;
+  #saving: Promise<void> | undefined;
+  #saveAgain = false;
+  #stopped = false;
+
+  constructor(options: NodeServiceOptions) {
+    this.#options = options;
+    const { trust, identity, bus, clock, random } = options;
+    const ask: NodeBus["request"] = (kind, bytes, limits) => bus.request(kind, bytes, limits);
+    this.#view = new NodeView({ trust, node: identity.id });
+    this.consumers = new Consumers({ clock, processes: options.processes, onChange: () => this.#onConsumers() });
+    this.#follower = new Follower({
+      ...options,
+      view: this.#view,
+      store: options.viewStore,
+      askIssuer: () => identity.askState(ask, this.#view.highest),
+      onChange: (state) => this.#onState(state),
+    });
+    const onChange = (): void => this.#reporter.changed();
+    this.#workloads = new WorkloadIdentities({ ...options, trustDomain: trust.trustDomain, sign: (items) => this.#sign(items), onChange });
+    const boot = base32(random.bytes(10));
+    this.#reporter = new Reporter({ ...options, ask, boot, report: () => this.#report() });
+  }
+
+  /** Takes over the disk; what it held is served from here on, whatever the network does. `state` is what enrolment brought. */
+  async resume(state: readonly Uint8Array[] = []): Promise<void> {
+    const { consumerStore, viewStore, log } = this.#options;
+    const consumers = await consumerStore.load();
+    try {
+      if (consumers !== undefined) this.consumers.resume(consumers);
+    } catch (thrown) {
+      log.warn({ reason: reasonOf(thrown) }, "the list of consumers is damaged; starting a new one");
+    }
+    await this.#workloads.resume();
+    await this.#follower.resume([...(await viewStore.load()), ...state]);
+  }
+
+  /** Connects to the bus and goes on from there. Resolves when subscribed. */
+  async start(): Promise<void> {
+    await this.#follower.start();
+    this.#reporter.changed();
+    this.#scheduleRenewal();
+  }
+
+  /** Watches what a caller with these selectors is entitled to. */
+  watch(selectors: readonly Selector[], onChange: (view: WorkloadView) => void): { current(): WorkloadView; close(): void } {
+    return this.#workloads.watch(selectors, onChange);
+  }
+
+  status(): NodeStatus {
+    const { synced, stale } = this.#follower;
+    return { ...this.#workloads.status(), synced, stale, nodeExpiry: this.#options.identity.expiresAt };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#renewal?.cancel();
+    this.#reporter.stop();
+    this.#workloads.stop();
+    await this.#follower.stop();
+    await this.#saving;
+  }
+
+  async #sign(items: Parameters<SignCsrs>[0]): ReturnType<SignCsrs> {
+    const { client, identity, bus } = this.#options;
+    const stamp = client.stamp(identity.id);
+    const { answer } = await client.ask({
+      kind: "sign-request",
+      answer: "sign-reply",
+      payload: (at) => ({ ...stamp, at, highest: this.#view.highest, items }),
+      signer: identity.signer,
+      send: (bytes, timeoutMs) => bus.request("sign", bytes, { timeoutMs }),
+    });
+    return answer.payload.results;
+  }
+
+  #onState(state: FollowedState): void {
+    const { identity, log } = this.#options;
+    const manifest = this.#view.get("manifest")?.payload;
+    const traits = { id: identity.id, labels: manifest?.labels ?? {} };
+    const entries = [...state.shared.filter((entry) => selectsNode(entry.nodes, traits)), ...(manifest?.entries ?? [])];
+    if (manifest?.banned === true) log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
+    const bundle = this.#view.get("bundle");
+    this.#workloads.update({
+      entries,
+      bundle: bundle === undefined ? undefined : this.#parsed(bundle),
+      activeAuthority: bundle?.payload.activeAuthority ?? "",
+      synced: state.synced,
+    });
+    this.#reporter.changed();
+    this.#scheduleRenewal();
+  }
+
+  /** The same value for the same object: views are compared by it. */
+  #parsed(object: Opened<"bundle">): Bundle {
+    if (this.#bundle?.of !== object.digest) {
+      this.#bundle = { of: object.digest, bundle: parseBundle(this.#options.trust.trustDomain, object.payload.document) };
+    }
+    return this.#bundle.bundle;
+  }
+
+  /** A restarted daemon must know whom a rotation still waits for, so the list is saved as it changes, one write at a time. */
+  #onConsumers(): void {
+    this.#reporter.changed();
+    this.#saveAgain = true;
+    this.#saving ??= this.#saveConsumers();
+  }
+
+  async #saveConsumers(): Promise<void> {
+    while (this.#saveAgain && !this.#stopped) {
+      this.#saveAgain = false;
+      try {
+        await this.#options.consumerStore.save(this.consumers.save());
+      } catch (thrown) {
+        this.#options.log.warn({ reason: reasonOf(thrown) }, "could not keep the list of consumers");
+      }
+    }
+    this.#saving = undefined;
+  }
+
+  #report(): NodeReport {
+    const { identity } = this.#options;
+    const uses = new Map(this.#workloads.authorities());
+    const own = uses.get(identity.authority) ?? { svids: 0, until: 0 };
+    uses.set(identity.authority, { svids: own.svids + 1, until: Math.max(own.until, identity.expiresAt) });
+    const authorities = [...uses].map(([authority, use]): AuthorityUse => ({ authority, ...use }));
+    const spreadMs = this.#view.head?.ackSpreadMs ?? 0;
+    return { highest: this.#view.highest, applied: this.#view.versions(), consumers: this.consumers.report(), authorities, spreadMs };
+  }
+
+  #scheduleRenewal(): void {
+    if (this.#stopped || this.#renewing) return;
+    const { identity, clock } = this.#options;
+    const bundle = this.#view.get("bundle")?.payload;
+    const at = bundle !== undefined && identity.isSignedByOther(bundle.activeAuthority) ? clock.now() : identity.renewAt;
+    this.#renewal?.cancel();
+    this.#renewal = clock.after(Math.max(0, at - clock.now()), () => void this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    const { identity, bus, clock, random, log } = this.#options;
+    const backoff = exponentialBackoff({ baseMs: 1000, maxMs: 60_000, random });
+    this.#renewing = true;
+    while (!this.#stopped) {
+      try {
+        await identity.renew((kind, bytes, limits) => bus.request(kind, bytes, limits));
+        break;
+      } catch (thrown) {
+        log.warn({ reason: reasonOf(thrown), expires: new Date(identity.expiresAt).toISOString() }, "could not renew the node SVID; trying again");
+        await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
+      }
+    }
+    this.#renewing = false;
+    this.#reporter.changed();
+    this.#scheduleRenewal();
+  }
+}

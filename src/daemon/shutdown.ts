@@ -1,0 +1,28 @@
+import type { Log } from "../kit/log.ts";
+import { reasonOf } from "../kit/errors.ts";
+
+/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once: an operator who asks twice means it. */
+export function untilStopped(log: Log): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: string): void => {
+      if (asked) process.exit(1);
+      asked = true;
+      log.info({ signal }, "stopping");
+      resolve();
+    };
+    process.on("SIGTERM", () => onSignal("SIGTERM"));
+    process.on("SIGINT", () => onSignal("SIGINT"));
+  });
+}
+
+/** Closes what was opened, last first; one that fails does not keep the others open. */
+export async function closeAll(opened: readonly { readonly name: string; close(): Promise<void> | void }[], log: Log): Promise<void> {
+  for (const { name, close } of opened.toReversed()) {
+    try {
+      await close();
+    } catch (thrown) {
+      log.warn({ part: name, reason: reasonOf(thrown) }, "did not close cleanly");
+    }
+  }
+}

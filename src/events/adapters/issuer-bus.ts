@@ -1,0 +1,240 @@
+import { jetstream } from "@nats-io/jetstream";
+import { headers, type Msg } from "@nats-io/transport-node";
+import type { Clock } from "../../kit/clock.ts";
+import { reasonOf } from "../../kit/errors.ts";
+import type { Log } from "../../kit/log.ts";
+import type {
+  BusEvent,
+  Drift,
+  Finding,
+  IssuerBus,
+  LogMessage,
+  RequestHandler,
+  Service,
+  TailOptions,
+} from "../bus.ts";
+import { EventsError } from "../error.ts";
+import {
+  auditStream,
+  auditSubject,
+  bucketStream,
+  buckets,
+  eventSubject,
+  eventsStream,
+  headSubject,
+  issuerQueue,
+  keyOfStored,
+  maxObjectBytes,
+  nodeInboxPrefix,
+  parseKey,
+  parseRequestSubject,
+  requestFilter,
+  requestKinds,
+  storedSubject,
+} from "../subjects.ts";
+import type { BusConnection } from "./connection.ts";
+import { examine } from "./doctor.ts";
+import { failure } from "./failures.ts";
+import { LinearWrites } from "./linear-writes.ts";
+import { newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
+import { ensureStreams, type StreamOptions } from "./streams.ts";
+import { tail } from "./tail.ts";
+
+/** What an issuer's bus is made of. */
+export interface IssuerBusOptions {
+  /** Opened with the issuers' nkey and `issuerInboxPrefix`; closed by `close()`. */
+  readonly connection: BusConnection;
+  /** Whose events these are. */
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly streams?: StreamOptions;
+  /** How long a write waits for its acknowledgement. Defaults to 5,000 ms. */
+  readonly ackTimeoutMs?: number;
+}
+
+/** The issuer's face of the bus over NATS JetStream. */
+export function createIssuerBus(options: IssuerBusOptions): IssuerBus {
+  return new NatsIssuerBus(options);
+}
+
+class NatsIssuerBus implements IssuerBus {
+  readonly #options: IssuerBusOptions;
+  readonly #connection: BusConnection;
+  readonly #writes: LinearWrites;
+  readonly #closing = new AbortController();
+  readonly #services = new Set<Service>();
+
+  constructor(options: IssuerBusOptions) {
+    this.#options = options;
+    this.#connection = options.connection;
+    this.#writes = new LinearWrites({
+      nats: () => options.connection.nats(),
+      timeoutMs: options.ackTimeoutMs ?? 5_000,
+    });
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const stream = bucketStream(parseKey(key).family.bucket);
+    checkSize(bytes, key);
+    await this.#writes.write({ stream, subject: storedSubject(key), bytes, what: `write ${key}` });
+  }
+
+  async loadAll(): Promise<ReadonlyMap<string, Uint8Array>> {
+    const mark = this.#writes.mark();
+    const what = "load the state";
+    const loaded = await Promise.all(buckets.map((bucket) => this.#loadBucket(bucket.name))).catch(
+      (thrown: unknown) => {
+        throw failure(thrown, { what });
+      },
+    );
+    const objects = new Map<string, Uint8Array>();
+    const seen = new Set<string>();
+    for (const message of loaded.flat()) {
+      this.#writes.learn(message.subject, message.sequence, mark);
+      seen.add(message.subject);
+      const key = keyOfStored(message.subject);
+      if (key !== undefined && !message.deleted) objects.set(key, message.bytes);
+    }
+    this.#writes.forgetUnseen("$KV.", seen, mark);
+    return objects;
+  }
+
+  async broadcastHead(trustDomain: string, bytes: Uint8Array): Promise<void> {
+    await this.#attempt("broadcast a head", async () => {
+      const nats = this.#connection.nats();
+      nats.publish(headSubject(trustDomain), bytes);
+      await nats.flush();
+    });
+  }
+
+  async serve(handler: RequestHandler): Promise<Service> {
+    const running = new Set<Promise<void>>();
+    const onMessage = (message: Msg): void => {
+      const answered = this.#answer(message, handler).finally(() => running.delete(answered));
+      running.add(answered);
+    };
+    const listenings = await Promise.all(
+      requestKinds.map((kind) =>
+        this.#connection.listen({ subject: requestFilter(kind), queue: issuerQueue, onMessage }),
+      ),
+    );
+    const service: Service = {
+      close: async () => {
+        this.#services.delete(service);
+        await Promise.all(listenings.map((listening) => listening.close()));
+        await Promise.all(running);
+      },
+    };
+    this.#services.add(service);
+    return service;
+  }
+
+  async appendAudit(issuer: string, bytes: Uint8Array): Promise<void> {
+    const subject = auditSubject(issuer);
+    checkSize(bytes, subject);
+    if (!this.#writes.knows(subject)) await this.lastAudit(issuer);
+    await this.#writes.write({ stream: auditStream, subject, bytes, what: `record in ${subject}` });
+  }
+
+  async lastAudit(issuer: string): Promise<LogMessage | undefined> {
+    const subject = auditSubject(issuer);
+    const mark = this.#writes.mark();
+    const newest = await this.#attempt(`read the end of ${subject}`, () =>
+      newestMessage(this.#connection.nats(), { stream: auditStream, subject }),
+    );
+    this.#writes.learn(subject, newest?.sequence ?? 0, mark);
+    return newest;
+  }
+
+  async publishEvent(event: BusEvent): Promise<void> {
+    const subject = eventSubject(event.type, this.#options.trustDomain);
+    checkSize(event.bytes, subject);
+    // Structured mode, the one that every CloudEvents library reads (ND-40).
+    const told = headers();
+    told.set("Content-Type", "application/cloudevents+json");
+    await this.#attempt(`publish ${event.type}`, () =>
+      jetstream(this.#connection.nats()).publish(subject, event.bytes, {
+        msgID: event.id,
+        headers: told,
+        timeout: this.#options.ackTimeoutMs ?? 5_000,
+      }),
+    );
+  }
+
+  tailEvents(options: TailOptions): AsyncIterable<LogMessage> {
+    return this.#tail(eventsStream, options);
+  }
+
+  tailAudit(options: TailOptions): AsyncIterable<LogMessage> {
+    return this.#tail(auditStream, options);
+  }
+
+  ensure(): Promise<readonly Drift[]> {
+    return this.#attempt("make the streams", () =>
+      ensureStreams(this.#connection.nats(), this.#options.streams ?? {}),
+    );
+  }
+
+  doctor(): Promise<readonly Finding[]> {
+    return examine(this.#connection, this.#options.streams ?? {});
+  }
+
+  connected(): boolean {
+    return this.#connection.connected();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([...this.#services].map((service) => service.close()));
+    await this.#connection.close();
+  }
+
+  async #loadBucket(bucket: string): Promise<readonly StoredMessage[]> {
+    const { clock } = this.#options;
+    const stream = bucketStream(bucket);
+    return [...(await newestOfEach({ connection: this.#connection, stream, clock })).values()];
+  }
+
+  #tail(stream: string, options: TailOptions): AsyncIterable<LogMessage> {
+    const { clock, log } = this.#options;
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    return tail({ ...options, signal, connection: this.#connection, stream, clock, log });
+  }
+
+  async #answer(message: Msg, handler: RequestHandler): Promise<void> {
+    const parsed = parseRequestSubject(message.subject);
+    if (parsed === undefined) return;
+    // NATS lets a node name any reply subject, and we may publish where it may not: an answer to `$KV.HB_BUNDLE.x` would overwrite
+    // that object in our name. So answers go to the inbox of the node that the subject vouches for and nowhere else.
+    if (message.reply?.startsWith(`${nodeInboxPrefix(parsed.node)}.`) !== true) {
+      this.#options.log.warn(
+        { ...parsed, reply: message.reply },
+        "a request wants its answer elsewhere; ignored",
+      );
+      return;
+    }
+    try {
+      message.respond(await handler({ ...parsed, bytes: message.data }));
+    } catch (thrown) {
+      // The caller retries; an unsigned error would tell it nothing that it may believe.
+      this.#options.log.error({ ...parsed, reason: reasonOf(thrown) }, "a request failed");
+    }
+  }
+
+  async #attempt<Result>(what: string, run: () => Promise<Result>): Promise<Result> {
+    try {
+      return await run();
+    } catch (thrown) {
+      throw failure(thrown, { what });
+    }
+  }
+}
+
+function checkSize(bytes: Uint8Array, what: string): void {
+  if (bytes.length <= maxObjectBytes) return;
+  throw new EventsError(
+    "BUS_TOO_LARGE",
+    `${what} has ${bytes.length} bytes, and ${maxObjectBytes} is the most; split it into pages (ND-11)`,
+  );
+}

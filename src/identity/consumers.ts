@@ -1,0 +1,186 @@
+import { z } from "zod";
+import { parseCompactJson, printCompactJson } from "../core/envelope/compact-json.ts";
+import type { ConsumerReport } from "../core/envelope/payloads.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Processes } from "./ports.ts";
+
+/** Which version of what a pushed secret was made from. */
+export type PushSource =
+  | { readonly kind: "svid"; readonly serial: string; readonly expiresAt: number }
+  | { readonly kind: "bundle"; readonly sequences: ReadonlyMap<TrustDomain, bigint> };
+
+/** One stream of a local process. */
+export interface StreamOf {
+  readonly pid: number;
+}
+
+export interface Push {
+  readonly name: string;
+  readonly source: PushSource;
+}
+
+/** A name that a process let go (or lost with a stream) still counts this long, in case it comes back for it. */
+const leftNameCountsMs = 30_000;
+
+/** A process that is away and was given trust alone counts this long. */
+const trustCountsMs = 3_600_000;
+
+interface Name {
+  sent: PushSource;
+  acknowledged: PushSource | undefined;
+  refusal: string | undefined;
+  leftAt: number | undefined;
+}
+
+interface Process {
+  readonly pid: number;
+  readonly start: string;
+  readonly kind: ConsumerReport["kind"];
+  readonly names: Map<string, Name>;
+  readonly streams: Set<StreamOf>;
+  flushedAt: number;
+  leftAt: number;
+}
+
+/**
+ * What each local process was given, and what it said to it: the ground of the rotation gates. A consumer is a process, not a stream: an Envoy
+ * that reconnects is the same one, and the kernel tells when it is gone and holds nothing any more.
+ */
+export class Consumers {
+  readonly #clock: Clock;
+  readonly #processes: Processes;
+  readonly #byStream = new Map<StreamOf, Process>();
+  readonly #known = new Map<string, Process>();
+  readonly #onChange: () => void;
+
+  constructor(options: { readonly clock: Clock; readonly processes: Processes; readonly onChange: () => void }) {
+    this.#clock = options.clock;
+    this.#processes = options.processes;
+    this.#onChange = options.onChange;
+  }
+
+  opened(kind: ConsumerReport["kind"], stream: StreamOf): void {
+    const start = this.#processes.startOf(stream.pid) ?? "gone";
+    const id = `${kind}-${stream.pid}-${start}`;
+    const known = this.#known.get(id) ?? { pid: stream.pid, start, kind, names: new Map(), streams: new Set(), flushedAt: 0, leftAt: 0 };
+    known.streams.add(stream);
+    this.#known.set(id, known);
+    this.#byStream.set(stream, known);
+  }
+
+  sent(stream: StreamOf, pushes: readonly Push[]): void {
+    const process = this.#byStream.get(stream);
+    if (process === undefined) return;
+    for (const { name, source } of pushes) {
+      const before = process.names.get(name);
+      process.names.set(name, { sent: source, acknowledged: before?.acknowledged, refusal: before?.refusal, leftAt: undefined });
+    }
+    this.#onChange();
+  }
+
+  acknowledged(stream: StreamOf, pushes: readonly Push[]): void {
+    this.#update(stream, pushes, (name, push) => {
+      name.acknowledged = push.source;
+      name.refusal = undefined;
+    });
+  }
+
+  refused(stream: StreamOf, push: Push & { readonly message: string }): void {
+    this.#update(stream, [push], (name) => {
+      name.refusal = push.message;
+    });
+  }
+
+  /** A stream that cannot acknowledge was written out. */
+  flushed(stream: StreamOf, pushes: readonly Push[]): void {
+    this.sent(stream, pushes);
+    const process = this.#byStream.get(stream);
+    if (process !== undefined) process.flushedAt = this.#clock.now();
+    this.acknowledged(stream, pushes);
+  }
+
+  closed(stream: StreamOf): void {
+    const process = this.#byStream.get(stream);
+    if (process === undefined) return;
+    this.#byStream.delete(stream);
+    process.streams.delete(stream);
+    if (process.streams.size === 0) process.leftAt = this.#clock.now();
+    this.#onChange();
+  }
+
+  /** Everybody who still holds something. */
+  report(): readonly ConsumerReport[] {
+    const reports: ConsumerReport[] = [];
+    for (const [id, process] of this.#known) {
+      const isRunning = process.streams.size > 0 || this.#processes.startOf(process.pid) === process.start;
+      if (isRunning) reports.push(this.#reportOf(id, process));
+      else this.#known.delete(id);
+    }
+    return reports;
+  }
+
+  /** What {@link Consumers.resume} takes back after a restart of the daemon. */
+  save(): Uint8Array {
+    return printCompactJson(this.report());
+  }
+
+  /** Processes that were served before the restart and still run count until they come back. */
+  resume(bytes: Uint8Array): void {
+    for (const report of keptReports.parse(parseCompactJson(bytes))) {
+      const [, kind, pid, start] = /^(sds|workload-api)-(\d+)-(\w+)$/.exec(report.id) ?? [];
+      if (kind === undefined || pid === undefined || start === undefined) continue;
+      const sequences = new Map(Object.entries(report.sent).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]));
+      const accepted = new Map(Object.entries(report.acknowledged).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]));
+      const name: Name = { sent: { kind: "bundle", sequences }, acknowledged: { kind: "bundle", sequences: accepted }, refusal: undefined, leftAt: this.#clock.now() };
+      const process: Process = { pid: Number(pid), start, kind: kind as Process["kind"], names: new Map([["", name]]), streams: new Set(), flushedAt: report.flushedAt, leftAt: this.#clock.now() };
+      if (this.#processes.startOf(process.pid) === start) this.#known.set(report.id, process);
+    }
+  }
+
+  #update(stream: StreamOf, pushes: readonly Push[], change: (name: Name, push: Push) => void): void {
+    const process = this.#byStream.get(stream);
+    for (const push of pushes) {
+      const name = process?.names.get(push.name);
+      if (name !== undefined) change(name, push);
+    }
+    this.#onChange();
+  }
+
+  #reportOf(id: string, process: Process): ConsumerReport {
+    const now = this.#clock.now();
+    const sent: Record<string, bigint> = {};
+    const acknowledged: Record<string, bigint> = {};
+    let heldUntil = 0;
+    let refusal: ConsumerReport["refusal"] = null;
+    for (const [name, held] of process.names) {
+      if (process.streams.size > 0 && held.leftAt !== undefined && held.leftAt + leftNameCountsMs < now) continue;
+      if (held.refusal !== undefined) refusal = { name, reason: held.refusal.slice(0, 512) };
+      if (held.sent.kind === "svid") heldUntil = Math.max(heldUntil, held.sent.expiresAt);
+      else this.#addSequences(held, sent, acknowledged);
+    }
+    const until = Math.max(heldUntil, Object.keys(sent).length > 0 ? process.leftAt + trustCountsMs : 0);
+    const connected = process.streams.size > 0;
+    return { id, kind: process.kind, connected, sent, acknowledged, flushedAt: process.flushedAt, heldUntil: connected ? heldUntil : until, refusal };
+  }
+
+  /** Of several names that carry one domain's bundle, the one furthest behind counts. */
+  #addSequences(held: Name, sent: Record<string, bigint>, acknowledged: Record<string, bigint>): void {
+    if (held.sent.kind !== "bundle") return;
+    for (const [td, sequence] of held.sent.sequences) {
+      const accepted = held.acknowledged?.kind === "bundle" ? (held.acknowledged.sequences.get(td) ?? 0n) : 0n;
+      sent[td] = max(sent[td] ?? 0n, sequence);
+      const behind = acknowledged[td];
+      acknowledged[td] = behind === undefined || accepted < behind ? accepted : behind;
+    }
+  }
+}
+
+/** What the daemon wrote itself, in a file of its own: only the members that count after a restart. */
+const keptReports = z.array(
+  z.object({ id: z.string(), sent: z.record(z.string(), z.string()), acknowledged: z.record(z.string(), z.string()), flushedAt: z.number() }),
+);
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

@@ -1,0 +1,13 @@
+import { HeraldError } from "../kit/errors.ts";
+
+/**
+ * What can go wrong with a node's identities.
+ * - NOT_ENROLLED: the node has no identity yet and no join string to get one
+ * - REFUSED: the issuer answered, signed, that it will not
+ * - NO_ANSWER: nobody answered in time
+ * - BAD_REPLY: an answer that is not for this request, or says what it must not
+ * - CACHE: the state folder does not hold what it should
+ */
+export type IdentityErrorCode = "NOT_ENROLLED" | "REFUSED" | "NO_ANSWER" | "BAD_REPLY" | "CACHE";
+
+export class IdentityError extends HeraldError<IdentityErrorCode> {}

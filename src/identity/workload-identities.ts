@@ -1,0 +1,288 @@
+import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
+import type { Bundle } from "../core/bundle/bundle.ts";
+import { compareEntries, type Entry } from "../core/policy/entry.ts";
+import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { checkServable } from "../core/svid/check.ts";
+import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
+import { parseCertificate } from "../core/x509/certificate.ts";
+import { createCsr } from "../core/x509/csr.ts";
+import { exportPrivateKey, type KeyMaker } from "../core/x509/key-pair.ts";
+import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
+import type { Clock, Timer } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import type { Random } from "../kit/random.ts";
+import type { CachedSvid, SvidCache } from "./ports.ts";
+import { type HeldSvid, plan } from "./renewal.ts";
+
+/** CSRs per request; a fleet-wide re-issue asks for several requests (protocol.md, Issuance). */
+const batchSize = 50;
+
+/** After a change of authority a node asks for its SVIDs anew within this long, not all at once. */
+const reissueSpreadMs = 2000;
+
+/** Signs CSRs: the results come in the order of the items. Rejects when no issuer answered. */
+export interface SignCsrs {
+  (items: readonly SignItem[]): Promise<readonly SignResult[]>;
+}
+
+/** What the node's state says about its workloads. */
+export interface WorkloadState {
+  /** Entries that hold on this node. */
+  readonly entries: readonly Entry[];
+  readonly bundle: Bundle | undefined;
+  /** Key id of the authority that signs now; empty when unknown. */
+  readonly activeAuthority: string;
+  /** False until the state was read once. */
+  readonly synced: boolean;
+}
+
+export interface WorkloadIdentitiesOptions {
+  readonly trustDomain: TrustDomain;
+  readonly sign: SignCsrs;
+  readonly cache: SvidCache;
+  readonly keys: KeyMaker;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Called when the set of SVIDs, or which authorities signed them, has changed. */
+  readonly onChange: () => void;
+}
+
+interface Held extends HeldSvid {
+  readonly svid: X509Svid;
+}
+
+interface Watcher {
+  readonly selectors: ReadonlySet<Selector>;
+  readonly onChange: (view: WorkloadView) => void;
+  view: WorkloadView;
+}
+
+/**
+ * Who holds what on this node: keeps an SVID ready for every entry that holds here, renews ahead, and tells each caller when its view has
+ * changed. Serving never waits: a view is always at hand (invariant 4).
+ */
+export class WorkloadIdentities {
+  readonly #options: WorkloadIdentitiesOptions;
+  readonly #held = new Map<string, Held>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #backoff: Backoff;
+  #state: WorkloadState = { entries: [], bundle: undefined, activeAuthority: "", synced: false };
+  #activeSince = 0;
+  #signing = false;
+  #notBefore = 0;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: WorkloadIdentitiesOptions) {
+    this.#options = options;
+    this.#backoff = exponentialBackoff({ baseMs: 500, maxMs: 30_000, random: options.random });
+  }
+
+  /** Takes over the cache, so that a restarted daemon serves before it reaches anybody. */
+  async resume(): Promise<void> {
+    for (const cached of await this.#options.cache.load()) this.#keep(cached);
+  }
+
+  /** New state: asks for what is missing, lets go of what is gone, tells callers. */
+  update(state: WorkloadState): void {
+    if (state.activeAuthority !== this.#state.activeAuthority) this.#activeSince = this.#options.clock.now();
+    this.#state = { ...state, entries: state.entries.toSorted(compareEntries) };
+    this.#notBefore = 0;
+    this.#tellWatchers();
+    this.#replan();
+  }
+
+  /** Watches what a caller with these selectors is entitled to. */
+  watch(selectors: readonly Selector[], onChange: (view: WorkloadView) => void): { current(): WorkloadView; close(): void } {
+    const held = new Set(selectors);
+    const watcher: Watcher = { selectors: held, onChange, view: this.#viewOf(held) };
+    this.#watchers.add(watcher);
+    return { current: () => watcher.view, close: () => this.#watchers.delete(watcher) };
+  }
+
+  /** For acknowledgements: how many live SVIDs each authority signed, and until when they live. */
+  authorities(): ReadonlyMap<string, { readonly svids: number; readonly until: number }> {
+    const now = this.#options.clock.now();
+    const uses = new Map<string, { svids: number; until: number }>();
+    for (const held of this.#held.values()) {
+      if (held.notAfter <= now) continue;
+      const use = uses.get(held.authority) ?? { svids: 0, until: 0 };
+      uses.set(held.authority, { svids: use.svids + 1, until: Math.max(use.until, held.notAfter) });
+    }
+    return uses;
+  }
+
+  /** For the health page and metrics. */
+  status(): { readonly entries: number; readonly svids: number; readonly nextExpiry: number | undefined } {
+    const ends = [...this.#held.values()].map((held) => held.notAfter);
+    return { entries: this.#state.entries.length, svids: ends.length, nextExpiry: ends.length === 0 ? undefined : Math.min(...ends) };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#watchers.clear();
+  }
+
+  #replan(): void {
+    if (this.#stopped) return;
+    const { clock } = this.#options;
+    const now = clock.now();
+    // Until the node has read its state, an entry that is not in the cached state may only be one not heard of yet.
+    if (this.#state.synced) this.#letGo();
+    if (this.#signing) {
+      return;
+    }
+    const planned = this.#plan(now);
+    if (planned.due.length > 0 && now >= this.#notBefore) void this.#issue(planned.due.slice(0, batchSize));
+    else this.#schedule(Math.max(planned.due.length > 0 ? this.#notBefore : planned.next, now), now);
+  }
+
+  #plan(now: number): ReturnType<typeof plan> {
+    const { entries, activeAuthority } = this.#state;
+    return plan({ entries, held: this.#held, activeAuthority, activeSince: this.#activeSince, reissueSpreadMs, now });
+  }
+
+  #schedule(at: number, now: number): void {
+    const ends = [...this.#held.values()].map((held) => held.notAfter).filter((end) => end > now);
+    const wake = Math.min(at, ...ends);
+    this.#timer?.cancel();
+    if (!Number.isFinite(wake)) return;
+    this.#timer = this.#options.clock.after(Math.max(1, wake - now), () => {
+      this.#tellWatchers();
+      this.#replan();
+    });
+  }
+
+  async #issue(due: readonly Entry[]): Promise<void> {
+    this.#signing = true;
+    const { log, metrics, clock } = this.#options;
+    try {
+      const fresh = await this.#askFor(due);
+      if (fresh.length > 0) await this.#options.cache.save(fresh);
+      for (const svid of fresh) this.#keep(svid);
+      if (fresh.length === due.length) this.#succeeded();
+      else this.#failed("the issuer refused some");
+      if (fresh.length > 0) {
+        log.info({ svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) }, "SVIDs issued");
+        this.#tellWatchers();
+        this.#options.onChange();
+      }
+    } catch (thrown) {
+      metrics.increment("herald_node_sign_failures_total");
+      this.#failed(reasonOf(thrown));
+      log.warn({ entries: due.length, reason: reasonOf(thrown), retryMs: this.#notBefore - clock.now() }, "could not get SVIDs; serving what is cached");
+    } finally {
+      this.#signing = false;
+    }
+    this.#replan();
+  }
+
+  async #askFor(due: readonly Entry[]): Promise<readonly CachedSvid[]> {
+    const pairs = await Promise.all(due.map(() => this.#options.keys.p256()));
+    const items = await Promise.all(
+      due.map(async (entry, index): Promise<SignItem> => {
+        const pair = pairs[index];
+        const csr = pair === undefined ? "" : Buffer.from(await createCsr(pair)).toString("base64");
+        return { entry: entry.id, revision: entry.revision, purpose: { kind: "kept-warm" }, csr };
+      }),
+    );
+    const results = await this.#options.sign(items);
+    return due.flatMap((entry, index) => {
+      const pair = pairs[index];
+      const result = results[index];
+      if (pair === undefined || result === undefined) return [];
+      if (!result.ok) {
+        this.#options.log.warn({ entry: entry.id, code: result.code, reason: result.reason }, "the issuer refused an SVID");
+        return [];
+      }
+      const chain = result.chain.map((der) => Buffer.from(der, "base64"));
+      const svid: CachedSvid = { entry: entry.id, revision: entry.revision, spiffeId: entry.spiffeId, chain, privateKey: exportPrivateKey(pair.privateKey) };
+      return this.#isServable(svid) ? [svid] : [];
+    });
+  }
+
+  /** The node's own look at what came: an issuer's slip must not reach an Envoy (SDS-05). */
+  #isServable(svid: CachedSvid): boolean {
+    try {
+      checkServable(servable(svid, ""), this.#state.bundle, this.#options.clock.now());
+      return true;
+    } catch (refused) {
+      this.#options.log.error({ alarm: "bad-svid", entry: svid.entry, reason: reasonOf(refused) }, "an SVID from the issuer does not hold; not using it");
+      return false;
+    }
+  }
+
+  #succeeded(): void {
+    this.#backoff.reset();
+    this.#notBefore = 0;
+  }
+
+  #failed(reason: string): void {
+    this.#notBefore = this.#options.clock.now() + this.#backoff.next();
+    this.#options.log.debug({ reason }, "asking again later");
+  }
+
+  #keep(cached: CachedSvid): void {
+    const [leaf] = cached.chain;
+    if (leaf === undefined) return;
+    const certificate = parseCertificate(leaf);
+    const { notBefore, notAfter } = certificate;
+    const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
+    const svid = servable(cached, hint);
+    const spread = this.#options.random.fraction();
+    this.#held.set(cached.entry, { entry: cached.entry, revision: cached.revision, authority: certificate.authorityKeyId ?? "", spread, notBefore, notAfter, svid });
+  }
+
+  #letGo(): void {
+    const { gone } = this.#plan(this.#options.clock.now());
+    if (gone.length === 0) return;
+    for (const entry of gone) this.#held.delete(entry);
+    this.#options.cache.remove(gone).catch((thrown: unknown) => this.#options.log.warn({ reason: reasonOf(thrown) }, "could not remove old SVIDs from the cache"));
+    this.#options.onChange();
+  }
+
+  #tellWatchers(): void {
+    for (const watcher of this.#watchers) {
+      const view = this.#viewOf(watcher.selectors);
+      if (sameView(view, watcher.view)) continue;
+      watcher.view = view;
+      watcher.onChange(view);
+    }
+  }
+
+  #viewOf(selectors: ReadonlySet<Selector>): WorkloadView {
+    const { bundle, entries, synced } = this.#state;
+    const { trustDomain, clock } = this.#options;
+    const now = clock.now();
+    const mine = entries.filter((entry) => selectorsMatch(entry.selectors, selectors));
+    const svids = mine.flatMap((entry) => {
+      const held = this.#held.get(entry.id);
+      return held === undefined || held.notAfter <= now ? [] : [held.svid];
+    });
+    const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
+    return { trustDomain, svids, bundles, synced: synced && svids.length === mine.length };
+  }
+}
+
+function sameView(a: WorkloadView, b: WorkloadView): boolean {
+  return (
+    a.synced === b.synced &&
+    a.svids.length === b.svids.length &&
+    a.svids.every((svid, index) => svid === b.svids[index]) &&
+    a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain)
+  );
+}
+
+/** The cached SVID as callers get it. */
+function servable(cached: CachedSvid, hint: string): X509Svid {
+  const { spiffeId: id, chain, privateKey } = cached;
+  const [leaf] = chain;
+  const { serial, notAfter: expiresAt } = leaf === undefined ? { serial: "", notAfter: 0 } : parseCertificate(leaf);
+  return { id, chain, privateKey, serial, expiresAt, hint };
+}

@@ -1,0 +1,36 @@
+import { type Opened, openEnvelope } from "../core/envelope/envelope.ts";
+import { token26 } from "../core/envelope/object-keys.ts";
+import type { Ack } from "../core/envelope/payloads.ts";
+import type { KeyFinder } from "../core/envelope/envelope.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { Journal } from "./ports.ts";
+
+/** The newest acknowledgement of each node: what it applied, and what each of its consumers has accepted. Journalled, since gates lean on it. */
+export class Acknowledgements {
+  readonly #journal: Journal;
+  readonly #newest = new Map<SpiffeId, Ack>();
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** Takes over what the journal kept. An ack that its node's key no longer proves is dropped: the node sends a new one. */
+  resume(bytes: Uint8Array, keys: KeyFinder): void {
+    const { payload } = openEnvelope(bytes, ["ack"], keys);
+    this.#newest.set(payload.node, payload);
+  }
+
+  newest(node: SpiffeId): Ack | undefined {
+    return this.#newest.get(node);
+  }
+
+  /** Keeps it, durably, unless a newer one of the same boot is there. Resolves before the node is answered. */
+  async keep(ack: Opened<"ack">): Promise<boolean> {
+    const { payload } = ack;
+    const known = this.#newest.get(payload.node);
+    if (known !== undefined && known.boot === payload.boot && known.counter >= payload.counter) return false;
+    await this.#journal.append([{ kind: "ack", key: token26(payload.node), bytes: ack.bytes }]);
+    this.#newest.set(payload.node, payload);
+    return true;
+  }
+}

@@ -1,0 +1,120 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readIfThere, syncFolder, writeDurably } from "../../kit/adapters/durable-file.ts";
+import { reasonOf } from "../../kit/errors.ts";
+import { IssuerError } from "../error.ts";
+import type { Journal, JournalRecord } from "../ports.ts";
+
+/** The journal is written anew at start when it holds this many times the records that still count. */
+const garbageFactor = 4;
+
+const kinds: ReadonlySet<string> = new Set(["object", "audit", "ack"] satisfies JournalRecord["kind"][]);
+
+/**
+ * The issuer's journal in one file of lines `<sha256 of the rest, 16 hex> <kind> <key> <envelope>`; envelopes are compact JSON and hold no line feed.
+ * Appends that come together share one fsync. A torn last line, which a crash leaves, is dropped: its append never resolved. A broken line
+ * anywhere else is damage, and the issuer refuses to start on it.
+ */
+export class FileJournal implements Journal {
+  readonly #path: string;
+  #file: FileHandle | undefined;
+  #waiting: { readonly lines: string; readonly done: () => void; readonly failed: (reason: unknown) => void }[] = [];
+  #writing = false;
+  #broken: IssuerError | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async load(): Promise<readonly JournalRecord[]> {
+    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+    const text = await readOrEmpty(this.#path);
+    const { newest, lines } = this.#parse(text);
+    const records = [...newest.values()];
+    // Also drops a torn line, so that the next append starts on a line of its own.
+    if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n"))) await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
+    this.#file = await open(this.#path, "a", 0o600);
+    await syncFolder(dirname(this.#path));
+    return records;
+  }
+
+  append(records: readonly JournalRecord[]): Promise<void> {
+    if (records.length === 0) return Promise.resolve();
+    return new Promise((done, failed) => {
+      this.#waiting.push({ lines: records.map(lineOf).join(""), done, failed });
+      if (!this.#writing) void this.#drain();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+  }
+
+  async #drain(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        if (this.#broken !== undefined) throw this.#broken;
+        if (this.#file === undefined) throw new IssuerError("STATE_CORRUPT", "the journal was not loaded before it was written");
+        await this.#file.appendFile(batch.map((append) => append.lines).join(""));
+        await this.#file.datasync();
+        for (const append of batch) append.done();
+      } catch (thrown) {
+        // What is on disk now is unknown, and another line behind half a line would be damage: from here on nothing is written. A restart
+        // reads the file as it is; nobody was told that these records were kept.
+        this.#broken ??= new IssuerError("JOURNAL_BROKEN", `cannot write the journal ${this.#path} (${reasonOf(thrown)}); free the disk, then restart the issuer`, { cause: thrown });
+        for (const append of batch) append.failed(this.#broken);
+      }
+    }
+    this.#writing = false;
+  }
+
+  #parse(text: string): { readonly newest: Map<string, JournalRecord>; readonly lines: number } {
+    const newest = new Map<string, JournalRecord>();
+    const lines = text.split("\n");
+    const torn = lines.pop() ?? "";
+    for (const [index, line] of lines.entries()) {
+      const record = recordOf(line);
+      if (record === undefined) {
+        throw new IssuerError(
+          "STATE_CORRUPT",
+          `${this.#path}, line ${index + 1}: damaged (its checksum does not fit). Restore the state folder from a backup; the store on the bus holds a copy of all objects`,
+        );
+      }
+      newest.set(`${record.kind} ${record.key}`, record);
+    }
+    return { newest, lines: lines.length + (torn === "" ? 0 : 1) };
+  }
+
+}
+
+function lineOf(record: JournalRecord): string {
+  const rest = `${record.kind} ${record.key} ${Buffer.from(record.bytes).toString("utf8")}`;
+  return `${checksum(rest)} ${rest}\n`;
+}
+
+function recordOf(line: string): JournalRecord | undefined {
+  const rest = line.slice(17);
+  const [kind = "", key = ""] = rest.split(" ", 2);
+  if (line.charAt(16) !== " " || checksum(rest) !== line.slice(0, 16) || !isKind(kind)) return undefined;
+  return { kind, key, bytes: Buffer.from(rest.slice(kind.length + key.length + 2), "utf8") };
+}
+
+function isKind(text: string): text is JournalRecord["kind"] {
+  return kinds.has(text);
+}
+
+function checksum(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("hex").slice(0, 16);
+}
+
+async function readOrEmpty(path: string): Promise<string> {
+  try {
+    return (await readIfThere(path))?.toString("utf8") ?? "";
+  } catch (cause) {
+    throw new IssuerError("STATE_CORRUPT", `cannot read the journal ${path}: ${reasonOf(cause)}`, { cause });
+  }
+}

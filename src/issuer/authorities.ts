@@ -1,0 +1,107 @@
+import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { createAuthority } from "../core/x509/authority.ts";
+import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
+import type { Signer } from "../core/x509/signer.ts";
+import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Random } from "../kit/random.ts";
+import { IssuerError } from "./error.ts";
+import { newId, newSerial } from "./identifiers.ts";
+import type { AuthorityKeys } from "./ports.ts";
+import type { Change, SignedState } from "./signed-state.ts";
+
+/** Certificates start this much in the past, for clocks that run behind (XSVID-24). */
+export const backdateMs = 10_000;
+
+/** An authority that can sign now. */
+export interface SigningAuthority {
+  readonly id: string;
+  readonly certificate: Certificate;
+  readonly template: SvidTemplate;
+  readonly signer: Signer;
+}
+
+export interface AuthoritiesOptions {
+  readonly trustDomain: TrustDomain;
+  readonly state: SignedState;
+  readonly keys: AuthorityKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly lifetimeMs: number;
+}
+
+/** The X.509 authorities of the trust domain: prepared (in the bundle, signs nothing yet), active (signs), old (signs no more, still trusted), removed. */
+export class Authorities {
+  readonly #options: AuthoritiesOptions;
+  readonly #signing = new Map<string, SigningAuthority>();
+
+  constructor(options: AuthoritiesOptions) {
+    this.#options = options;
+  }
+
+  list(): readonly AuthorityState[] {
+    return this.#options.state.list("authority").toSorted((a, b) => a.notAfter - b.notAfter || (a.authority < b.authority ? -1 : 1));
+  }
+
+  /** Those that belong into the bundle. */
+  trusted(): readonly AuthorityState[] {
+    return this.list().filter((authority) => authority.status !== "removed" && authority.notAfter > this.#options.clock.now());
+  }
+
+  find(id: string): AuthorityState | undefined {
+    return this.#options.state.get("authority", authorityKey(id));
+  }
+
+  active(): AuthorityState | undefined {
+    return this.list().findLast((authority) => authority.status === "active");
+  }
+
+  /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
+  async create(): Promise<{ readonly id: string; readonly der: Uint8Array; readonly notAfter: number }> {
+    const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
+    const id = newId(random);
+    const now = clock.now();
+    const notAfter = now + lifetimeMs;
+    const der = await createAuthority({
+      signer: await keys.create(id),
+      trustDomain,
+      serial: newSerial(random),
+      notBefore: now - backdateMs,
+      notAfter,
+    });
+    return { id, der, notAfter };
+  }
+
+  /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
+  async signing(): Promise<SigningAuthority> {
+    const active = this.active();
+    if (active === undefined) throw missing("there is no active X.509 authority; run `herald ca rotate`");
+    const known = this.#signing.get(active.authority);
+    if (known !== undefined) return known;
+    const signer = await this.#options.keys.open(active.authority);
+    if (signer === undefined) throw missing(`the key of authority ${active.authority} is gone from the key store; run \`herald ca rotate\``);
+    const certificate = parseCertificate(Buffer.from(active.certificate, "base64"));
+    const signing: SigningAuthority = { id: active.authority, certificate, template: svidTemplate(certificate), signer };
+    this.#signing.set(active.authority, signing);
+    return signing;
+  }
+}
+
+export function authorityKey(id: string): string {
+  return `authority.${id}`;
+}
+
+/** The change that writes an authority, new or known, in a status. */
+export function authorityChange(authority: Pick<AuthorityState, "authority" | "certificate" | "notAfter">, status: AuthorityState["status"]): Change {
+  const { authority: id, certificate, notAfter } = authority;
+  return {
+    kind: "authority",
+    key: authorityKey(id),
+    content: (stamp) => ({ ...stamp, authority: id, status, certificate, notAfter }),
+  };
+}
+
+function missing(message: string): IssuerError {
+  return new IssuerError("AUTHORITY_MISSING", message);
+}

@@ -1,0 +1,19 @@
+import { HeraldError } from "../kit/errors.ts";
+
+/** Why the issuer refuses. The admin API and the replies to nodes map these codes once, at the edge. */
+export type IssuerErrorCode =
+  | "FENCED"
+  | "STATE_CORRUPT"
+  | "JOURNAL_BROKEN"
+  | "STORE_PENDING"
+  | "AUDIT_UNAVAILABLE"
+  | "ENTRY_INVALID"
+  | "ENTRY_EXISTS"
+  | "ENTRY_NOT_FOUND"
+  | "NODE_NAME_INVALID"
+  | "NODE_NAME_TAKEN"
+  | "AUTHORITY_MISSING"
+  | "ROTATION_RUNNING"
+  | "ROTATION_BLOCKED";
+
+export class IssuerError extends HeraldError<IssuerErrorCode> {}

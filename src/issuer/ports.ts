@@ -1,0 +1,48 @@
+import type { Signer } from "../core/x509/signer.ts";
+
+/** What the issuer needs of the world. Each promise says what the issuer leans on. */
+
+/** The issuer's own disk. */
+export interface Journal {
+  /** Durable once it resolves: after a power cut all of `records` are there, or, when it did not resolve, a prefix of them. */
+  append(records: readonly JournalRecord[]): Promise<void>;
+  /** The newest record of each (kind, key), in any order. Called once, before the first append. */
+  load(): Promise<readonly JournalRecord[]>;
+}
+
+export interface JournalRecord {
+  /** `object`: signed state under its key. `audit`: the issuer's newest audit record (key is the issuer). `ack`: the newest ack of the node under its key. */
+  readonly kind: "object" | "audit" | "ack";
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
+/** State where nodes read it. */
+export interface StateStore {
+  /** Durable and readable by nodes once it resolves; compare-and-set against what this process last saw of the key. */
+  put(key: string, bytes: Uint8Array): Promise<void>;
+  /** Everything that is there now; from here on `put` compares with this. */
+  loadAll(): Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
+export interface HeadBroadcast {
+  /** Best effort: a lost head is followed by the next. */
+  broadcastHead(bytes: Uint8Array): void;
+}
+
+export interface AuditStream {
+  /** Resolves when the stream has acknowledged the record as durable. */
+  appendAudit(issuer: string, bytes: Uint8Array): Promise<void>;
+}
+
+export interface EventStream {
+  /** At least once: resolves when the stream has it; the id lets the stream drop a second copy. */
+  publishEvent(event: { readonly id: string; readonly type: string; readonly bytes: Uint8Array }): Promise<void>;
+}
+
+/** Where authority keys live; a key never leaves it. */
+export interface AuthorityKeys {
+  create(authority: string): Promise<Signer>;
+  /** undefined when there is no such key. */
+  open(authority: string): Promise<Signer | undefined>;
+}

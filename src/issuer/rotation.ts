@@ -1,0 +1,168 @@
+import { bundleKey, rotationKey } from "../core/envelope/object-keys.ts";
+import type { RotationState, RotationStep } from "../core/envelope/payloads.ts";
+import { spiffeSequence } from "../core/envelope/version.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { parseCertificate } from "../core/x509/certificate.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Log } from "../kit/log.ts";
+import type { Random } from "../kit/random.ts";
+import type { Acknowledgements } from "./acknowledgements.ts";
+import type { AuditChain } from "./audit-chain.ts";
+import { type Authorities, authorityChange } from "./authorities.ts";
+import { IssuerError } from "./error.ts";
+import { type GateFacts, liveNodes, type Waiting, waitingForBundle, waitingForReissue } from "./gate.ts";
+import { newId } from "./identifiers.ts";
+import type { Change, SignedState } from "./signed-state.ts";
+import { type AuthorityFacts, bundleChange } from "./trust-bundle.ts";
+
+export interface RotationOptions {
+  readonly trustDomain: TrustDomain;
+  readonly state: SignedState;
+  readonly authorities: Authorities;
+  readonly acknowledgements: Acknowledgements;
+  readonly audit: AuditChain;
+  readonly brokerPins: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Where a rotation stands, for the operator. */
+export interface RotationProgress {
+  readonly rotation: string;
+  readonly step: RotationStep;
+  readonly liveNodes: number;
+  readonly waiting: readonly Waiting[];
+}
+
+/**
+ * `ca rotate`: prepare -> every consumer has the new root -> activate -> every SVID is signed anew. Each step is one change of signed state, so an
+ * issuer that dies in between goes on where it was: {@link Rotation.advance} looks only at state and acknowledgements.
+ */
+export class Rotation {
+  readonly #options: RotationOptions;
+  #advancing: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RotationOptions) {
+    this.#options = options;
+  }
+
+  /** The rotation under way; undefined when there is none. */
+  running(): RotationState | undefined {
+    const rotation = this.#options.state.get("rotation-progress", rotationKey);
+    return rotation === undefined || rotation.step === "done" ? undefined : rotation;
+  }
+
+  /** The very first authority: there is nobody yet whose trust could break, so it is active at once. */
+  async begin(): Promise<void> {
+    const made = await this.#options.authorities.create();
+    const first = { authority: made.id, certificate: Buffer.from(made.der).toString("base64"), notAfter: made.notAfter };
+    await this.#options.audit.record({ kind: "authority", authority: made.id, status: "active", by: "first start" });
+    await this.#options.state.change(() => [authorityChange(first, "active"), this.#bundle([{ ...first, status: "active" }])]);
+  }
+
+  /** Makes and publishes the next authority. @throws IssuerError ROTATION_RUNNING */
+  async start(by: string): Promise<RotationProgress> {
+    const { authorities, audit, state, random } = this.#options;
+    const running = this.running();
+    if (running !== undefined) throw new IssuerError("ROTATION_RUNNING", `rotation ${running.rotation} is under way (step ${running.step}); \`herald ca list\` shows it`);
+    const active = authorities.active();
+    if (active === undefined) throw new IssuerError("AUTHORITY_MISSING", "there is no active authority to rotate from");
+    const made = await authorities.create();
+    const next = { authority: made.id, certificate: Buffer.from(made.der).toString("base64"), notAfter: made.notAfter };
+    await audit.record({ kind: "authority", authority: made.id, status: "prepared", by });
+    const rotation = newId(random);
+    await state.change(() => [
+      authorityChange(next, "prepared"),
+      this.#bundle([...authorities.trusted(), { ...next, status: "prepared" }]),
+      this.#step({ rotation, step: "prepare", from: active.authority, to: next.authority, startedAt: this.#options.clock.now() }),
+    ]);
+    this.#options.log.info({ rotation, authority: next.authority }, "new authority prepared; its root is in every bundle from now on");
+    return this.progress();
+  }
+
+  progress(): RotationProgress {
+    const rotation = this.#options.state.get("rotation-progress", rotationKey);
+    const facts = this.#facts();
+    const live = liveNodes(facts).length;
+    if (rotation === undefined || rotation.step === "done") return { rotation: rotation?.rotation ?? "", step: "done", liveNodes: live, waiting: [] };
+    return { rotation: rotation.rotation, step: rotation.step, liveNodes: live, waiting: this.#waiting(rotation, facts) };
+  }
+
+  /** Takes every step whose gate is met. Called after each acknowledgement and now and then: gates also open with time. */
+  advance(): Promise<void> {
+    const result = this.#advancing.then(() => this.#advance());
+    this.#advancing = result.catch(() => undefined);
+    return result;
+  }
+
+  async #advance(): Promise<void> {
+    for (let rotation = this.running(); rotation !== undefined; rotation = this.running()) {
+      if (this.#waiting(rotation, this.#facts()).length > 0) return;
+      await this.#take(rotation);
+    }
+  }
+
+  async #take(rotation: RotationState): Promise<void> {
+    switch (rotation.step) {
+      case "prepare":
+      case "activate":
+        await this.#activate(rotation);
+        return;
+      case "reissue":
+        await this.#options.state.change(() => [this.#step({ ...rotation, step: "done" })]);
+        this.#options.log.info({ rotation: rotation.rotation }, "rotation done: no live SVID is left on the old authority");
+        return;
+      case "done":
+        return;
+    }
+  }
+
+  async #activate(rotation: RotationState): Promise<void> {
+    const { authorities, audit, state, log } = this.#options;
+    const from = authorities.find(rotation.from);
+    const to = authorities.find(rotation.to);
+    if (from === undefined || to === undefined) throw new IssuerError("AUTHORITY_MISSING", "an authority of the running rotation is not in the state any more");
+    await audit.record({ kind: "authority", authority: to.authority, status: "active", by: `rotation ${rotation.rotation}` });
+    const facts = authorities.trusted().map((authority): AuthorityFacts => {
+      if (authority.authority === from.authority) return { ...authority, status: "old" };
+      return authority.authority === to.authority ? { ...authority, status: "active" } : authority;
+    });
+    await state.change(() => [authorityChange(from, "old"), authorityChange(to, "active"), this.#bundle(facts), this.#step({ ...rotation, step: "reissue" })]);
+    log.info({ rotation: rotation.rotation, authority: to.authority }, "authority activated; nodes sign anew");
+  }
+
+  #waiting(rotation: RotationState, facts: GateFacts): readonly Waiting[] {
+    const { state, trustDomain, authorities } = this.#options;
+    const key = bundleKey(trustDomain);
+    const bundle = state.ref(key)?.version;
+    switch (rotation.step) {
+      case "prepare":
+      case "activate":
+        if (bundle === undefined) return [];
+        return waitingForBundle(facts, { trustDomain, sequence: spiffeSequence(bundle), key, seq: bundle.seq, term: bundle.term });
+      case "reissue": {
+        const from = authorities.find(rotation.from);
+        if (from === undefined) return [];
+        return waitingForReissue(facts, parseCertificate(Buffer.from(from.certificate, "base64")).subjectKeyId ?? "");
+      }
+      case "done":
+        return [];
+    }
+  }
+
+  #facts(): GateFacts {
+    const { state, clock, acknowledgements } = this.#options;
+    return { now: clock.now(), records: state.list("node-record"), ackOf: (node) => acknowledgements.newest(node) };
+  }
+
+  #bundle(authorities: readonly AuthorityFacts[]): Change {
+    const { trustDomain, state, brokerPins } = this.#options;
+    return bundleChange({ trustDomain, state, brokerPins, authorities });
+  }
+
+  #step(progress: Pick<RotationState, "rotation" | "step" | "from" | "to" | "startedAt">): Change {
+    const { rotation, step, from, to, startedAt } = progress;
+    return { kind: "rotation-progress", key: rotationKey, content: (stamp) => ({ ...stamp, rotation, step, from, to, startedAt }) };
+  }
+}

@@ -1,0 +1,289 @@
+import {
+  type EnvelopeSigner,
+  type KeyFinder,
+  type Opened,
+  openEnvelope,
+  sealEnvelope,
+} from "../core/envelope/envelope.ts";
+import type { Kind, Payloads } from "../core/envelope/kinds.ts";
+import { merkleRoot } from "../core/envelope/merkle.ts";
+import { isGroupPageKey } from "../core/envelope/object-keys.ts";
+import type { ObjectRef, StateObject } from "../core/envelope/payloads.ts";
+import type { ControlTrust } from "../core/envelope/trust.ts";
+import { compareVersions, formatVersion, seqGapOfNewTerm, type Version } from "../core/envelope/version.ts";
+import type { Clock } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import { IssuerError } from "./error.ts";
+import type { Journal, StateStore } from "./ports.ts";
+
+/** The kinds that lie under a key. */
+export type StateKind = {
+  [K in Kind]: Payloads[K] extends StateObject ? K : never;
+}[Kind];
+
+const stateKinds: readonly StateKind[] = [
+  "epoch",
+  "bundle",
+  "revocations",
+  "group-index",
+  "manifest",
+  "entry",
+  "token",
+  "node-record",
+  "authority",
+  "rotation-progress",
+  "term",
+];
+
+/** What the state fills in by itself. */
+export type Stamp = StateObject;
+
+/** One object to be written: its contents as a function of the stamp it gets. */
+export type Change = {
+  [K in StateKind]: { readonly kind: K; readonly key: string; readonly content: (stamp: Stamp) => Payloads[K] };
+}[StateKind];
+
+type AnyOpened = { [K in StateKind]: Opened<K> }[StateKind];
+
+export interface SignedStateOptions {
+  readonly trust: ControlTrust;
+  readonly signer: EnvelopeSigner;
+  readonly journal: Journal;
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Called with what was just signed and journalled, before nodes may have it. */
+  readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
+}
+
+/**
+ * All signed state of one issuer. Truth is its journal: an object is signed, journalled (synced), stored where nodes read it, and only
+ * then seen by the rest of the issuer. A crash after the journal leaves the store behind; {@link SignedState.reconcile}, which every start runs,
+ * puts it right. A store that was emptied or rewound is the same case.
+ */
+export class SignedState {
+  readonly #options: SignedStateOptions;
+  readonly #objects = new Map<string, AnyOpened>();
+  /** Keys that are in the journal and not yet in the store. */
+  readonly #pending = new Set<string>();
+  #epoch = 0n;
+  #term = 0n;
+  #seq = 0n;
+  #fenced = false;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: SignedStateOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over what the journal and the store hold. The caller then takes a term with {@link beginTerm}. */
+  async open(objects: readonly { readonly key: string; readonly bytes: Uint8Array }[]): Promise<void> {
+    for (const { key, bytes } of objects) this.#adopt(this.#verify(key, bytes, this.#options.trust.atAnyTime()));
+    await this.reconcile();
+  }
+
+  get epoch(): bigint {
+    return this.#epoch;
+  }
+
+  get term(): bigint {
+    return this.#term;
+  }
+
+  /** True once somebody with a higher term was seen: this issuer may write and sign nothing more. */
+  get fenced(): boolean {
+    return this.#fenced;
+  }
+
+  /** Keys that are journalled but not yet where nodes read them. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** From now on objects are signed under a new term, with seqs far above all that is known. */
+  async beginTerm(options: { readonly epoch: bigint; readonly write: (stamp: Stamp) => Payloads["term"]; readonly key: string }): Promise<void> {
+    const versions = [...this.#objects.values()].map((held) => held.payload.version);
+    const highest = (pick: (version: Version) => bigint): bigint => versions.reduce((top, version) => (pick(version) > top ? pick(version) : top), 0n);
+    this.#epoch = options.epoch;
+    this.#term = highest((version) => version.term) + 1n;
+    this.#seq = highest((version) => version.seq) + seqGapOfNewTerm;
+    await this.change(() => [{ kind: "term", key: options.key, content: options.write }]);
+  }
+
+  get<K extends StateKind>(kind: K, key: string): Payloads[K] | undefined {
+    const held = this.#objects.get(key);
+    return held?.kind === kind ? (held.payload as Payloads[K]) : undefined;
+  }
+
+  list<K extends StateKind>(kind: K): readonly Payloads[K][] {
+    const found: Payloads[K][] = [];
+    for (const held of this.#objects.values()) if (held.kind === kind) found.push(held.payload as Payloads[K]);
+    return found;
+  }
+
+  /** The envelope under a key, as it is handed to nodes in replies. */
+  envelope(key: string): Uint8Array | undefined {
+    return this.#objects.get(key)?.bytes;
+  }
+
+  ref(key: string): ObjectRef | undefined {
+    const held = this.#objects.get(key);
+    return held === undefined ? undefined : { version: held.payload.version, digest: held.digest };
+  }
+
+  merkleRoot(): string {
+    return merkleRoot([...this.#objects].map(([key, held]) => ({ key, version: held.payload.version, digest: held.digest })));
+  }
+
+  /**
+   * Writes objects in one go. `decide` sees the state with no other write under way; what it returns is signed, journalled and stored in that
+   * order. `beforeStore` puts in place what the new objects name, such as pages. Resolves when nodes can read it.
+   *
+   * @throws IssuerError FENCED (nothing happened), STORE_PENDING (journalled and in force; nodes will read it once the bus is back).
+   */
+  change(decide: () => readonly Change[], beforeStore?: () => Promise<void>): Promise<void> {
+    return this.#exclusively(async () => {
+      if (this.#fenced) throw fencedError();
+      const changes = decide();
+      const signed: AnyOpened[] = [];
+      for (const change of changes) signed.push(await this.#sign(change));
+      await this.#options.journal.append(signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })));
+      for (const object of signed) this.#adopt(object);
+      this.#options.onWritten(new Set(signed.map((object) => object.kind)));
+      await this.#store(signed.map((object) => object.payload.key), beforeStore);
+    });
+  }
+
+  /** Takes over an object that the root signed, at `herald init` or when an operator brings a new one. */
+  async accept(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#exclusively(async () => {
+      const object = this.#verify(key, bytes);
+      const held = this.#objects.get(key);
+      if (held !== undefined && compareVersions(object.payload.version, held.payload.version) <= 0) return;
+      await this.#options.journal.append([{ kind: "object", key, bytes }]);
+      this.#adopt(object);
+      await this.#store([key]);
+    });
+  }
+
+  /** Stores bytes that a signed object names by hash: a page of the group index. */
+  async storePage(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#options.store.put(key, bytes);
+  }
+
+  /** Compares the store with the journal's truth and mends whichever is behind. Safe to run at any time. */
+  reconcile(): Promise<void> {
+    return this.#exclusively(() => this.#reconcile());
+  }
+
+  async #reconcile(): Promise<void> {
+    const remote = await this.#options.store.loadAll();
+    const adopted: AnyOpened[] = [];
+    for (const [key, bytes] of remote) {
+      if (isGroupPageKey(key) || sameBytes(bytes, this.envelope(key))) continue;
+      const verified = this.#tryVerify(key, bytes);
+      if (verified !== undefined && this.#isNews(verified)) adopted.push(verified);
+    }
+    await this.#options.journal.append(adopted.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })));
+    for (const object of adopted) this.#adopt(object);
+    const behind = [...this.#objects].filter(([key, held]) => !sameBytes(remote.get(key), held.bytes)).map(([key]) => key);
+    if (behind.length > 0 && remote.size > 0) {
+      this.#options.log.warn({ objects: behind.length }, "the store is behind this issuer's journal; rebuilding it from the journal");
+    }
+    await this.#store(behind);
+  }
+
+  /** Is this object of the store newer than ours? A newer term than our own means that another issuer leads. */
+  #isNews(object: AnyOpened): boolean {
+    const { key, version } = object.payload;
+    const held = this.#objects.get(key);
+    const order = held === undefined ? 1 : compareVersions(version, held.payload.version);
+    if (order === 0 && held?.digest !== object.digest) this.#alarm("equivocation", key, "one version with two contents");
+    if (order > 0 && this.#term > 0n && version.term > this.#term) {
+      this.#fenced = true;
+      this.#alarm("fenced", key, `another issuer leads with term ${version.term}`);
+    }
+    return order > 0;
+  }
+
+  async #store(keys: readonly string[], before?: () => Promise<void>): Promise<void> {
+    for (const key of keys) this.#pending.add(key);
+    const prepared = before?.();
+    const results = await Promise.allSettled(
+      keys.map(async (key) => {
+        await prepared;
+        const held = this.#objects.get(key);
+        if (held !== undefined) await this.#options.store.put(key, held.bytes);
+        this.#pending.delete(key);
+      }),
+    );
+    this.#options.metrics.set("herald_issuer_objects_pending", this.#pending.size);
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      throw new IssuerError("STORE_PENDING", "recorded by the issuer; nodes will see it once the bus answers again (`herald doctor`)", {
+        cause: failed.reason,
+      });
+    }
+  }
+
+  async #sign(change: Change): Promise<AnyOpened> {
+    this.#seq += 1n;
+    const stamp: Stamp = {
+      td: this.#options.trust.trustDomain,
+      at: this.#options.clock.now(),
+      key: change.key,
+      version: { epoch: this.#epoch, term: this.#term, seq: this.#seq },
+    };
+    const payload = change.content(stamp);
+    const { bytes, digest } = await sealEnvelope(change.kind, payload, this.#options.signer);
+    return { kind: change.kind, payload, digest, keyId: this.#options.signer.keyId, bytes } as AnyOpened;
+  }
+
+  #verify(key: string, bytes: Uint8Array, keys: KeyFinder = this.#options.trust.at(this.#options.clock.now())): AnyOpened {
+    const opened = openEnvelope(bytes, stateKinds, keys) as AnyOpened;
+    if (opened.payload.key !== key || opened.payload.td !== this.#options.trust.trustDomain) {
+      throw new IssuerError("STATE_CORRUPT", `object under ${key} says that it is ${opened.payload.key} of ${opened.payload.td}`);
+    }
+    return opened;
+  }
+
+  #tryVerify(key: string, bytes: Uint8Array): AnyOpened | undefined {
+    try {
+      return this.#verify(key, bytes);
+    } catch (refused) {
+      this.#alarm("unsigned", key, reasonOf(refused));
+      return undefined;
+    }
+  }
+
+  #adopt(object: AnyOpened): void {
+    this.#objects.set(object.payload.key, object);
+    if (object.kind === "epoch") this.#options.trust.revoke(object.payload.revokedKeys);
+  }
+
+  #alarm(kind: string, key: string, reason: string): void {
+    this.#options.metrics.increment("herald_issuer_store_alarms_total", { kind });
+    this.#options.log.error({ alarm: kind, key, reason, version: this.#objects.has(key) ? formatVersion(this.#versionOf(key)) : "none" }, "the broker's store is not what this issuer wrote");
+  }
+
+  #versionOf(key: string): Version {
+    return this.#objects.get(key)?.payload.version ?? { epoch: 0n, term: 0n, seq: 0n };
+  }
+
+  #exclusively<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(run, run);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+export function fencedError(): IssuerError {
+  return new IssuerError("FENCED", "another issuer has taken the lead with a higher term; restart this one to take it back");
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,49 @@
+import { bundleKey, revocationsKey } from "../core/envelope/object-keys.ts";
+import type { AuthorityState } from "../core/envelope/payloads.ts";
+import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
+import { formatBundle } from "../core/bundle/document.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { parseCertificate } from "../core/x509/certificate.ts";
+import type { Change, SignedState } from "./signed-state.ts";
+
+/** How often federated partners should look again, seconds; nodes are pushed to. */
+const refreshHintSeconds = 300;
+
+export interface BundleFacts {
+  readonly trustDomain: TrustDomain;
+  readonly state: SignedState;
+  readonly brokerPins: readonly string[];
+  /** Those to be trusted, as they will stand after the change this is part of. */
+  readonly authorities: readonly AuthorityFacts[];
+}
+
+export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
+
+/** The change that writes the own bundle: every authority that is not removed, and which of them signs. */
+export function bundleChange(facts: BundleFacts): Change {
+  const { trustDomain, state, brokerPins } = facts;
+  const trusted = facts.authorities.filter((authority) => authority.status !== "removed");
+  const active = trusted.findLast((authority) => authority.status === "active");
+  return {
+    kind: "bundle",
+    key: bundleKey(trustDomain),
+    content: (stamp) => ({
+      ...stamp,
+      document: formatBundle({
+        trustDomain,
+        sequence: spiffeSequence(stamp.version),
+        refreshHintSeconds,
+        x509Authorities: trusted.map((authority) => Buffer.from(authority.certificate, "base64")),
+        jwtAuthorities: [],
+      }),
+      revocations: state.ref(revocationsKey(trustDomain))?.version ?? zeroVersion,
+      activeAuthority: active === undefined ? "" : (parseCertificate(Buffer.from(active.certificate, "base64")).subjectKeyId ?? ""),
+      brokerPins,
+    }),
+  };
+}
+
+/** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */
+export function revocationsChange(trustDomain: TrustDomain): Change {
+  return { kind: "revocations", key: revocationsKey(trustDomain), content: (stamp) => ({ ...stamp, crls: [] }) };
+}

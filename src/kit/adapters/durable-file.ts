@@ -1,0 +1,47 @@
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** Files that survive a crash at any moment. Used by the adapters of several rooms. */
+
+/**
+ * Replaces a file: after a crash it holds the old bytes or the new ones, never a part. Durable once it resolves. Two writers of one path must not run at once.
+ */
+export async function writeDurably(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const beside = `${path}.new`;
+  const file = await open(beside, "w", mode);
+  try {
+    await file.writeFile(bytes);
+    // The umask may have taken bits away, never added: what must be private is private from the first byte on.
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(beside, path);
+  await syncFolder(dirname(path));
+}
+
+/** The file's bytes, or undefined when it does not exist. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+/** Makes renames and removals in a folder durable: their directory entries are data of the folder. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Did it fail because there is no such file? */
+export function isMissing(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+}
