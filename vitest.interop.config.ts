@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import { SkippedPartsReporter } from "./test/support/skipped-parts-reporter.ts";
 
-// Other people's clients, packagers and service managers. A suite says `describe.skipIf(!there)("… needs <tool>", …)`;
+// Other people's clients, packagers and service managers. A suite says `describe.skipIf(!there)("… (needs <tool>)", …)`;
 // the summary names it, and with CI=true a missing tool is a failure.
 export default defineConfig({
   test: {

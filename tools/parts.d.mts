@@ -19,6 +19,10 @@ export declare const parts: { readonly envoy: Part; readonly "nats-server": Part
 export declare class MissingPart extends Error {
   constructor(what: string, cure: string);
 }
+export declare function onPath(
+  command: string,
+  env?: Readonly<Record<string, string | undefined>>,
+): string | undefined;
 export declare function envoySkipped(env?: Readonly<Record<string, string | undefined>>): boolean;
 export declare function findPart(
   part: Part,

@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
-import { parseSpiffeId, parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
-import { ConfigError, type ConfigProblem } from "./config-error.ts";
+import { ConfigError, ConfigSource } from "./config-error.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -106,7 +105,8 @@ export function parseDuration(text: string): number | undefined {
 
 /** `127.0.0.1:8443`, `[::1]:8443`, `localhost:0`; undefined for anything else. */
 export function parseHostPort(text: string): HostPort | undefined {
-  const [, v6, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
+  const [, v6, name, digits] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
   const host = v6 ?? name;
   const port = Number(digits);
   return host === undefined || port > 65_535 ? undefined : { host, port };
@@ -173,7 +173,15 @@ function httpsUrl(text: string): string | undefined {
   return isPlain ? url.href.replace(/\/+$/, "") : undefined;
 }
 
-const nodeName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
+function isGroup(value: unknown): boolean {
+  if (typeof value === "number") return Number.isSafeInteger(value) && value >= 0;
+  return typeof value === "string" && /^[a-z_][a-z0-9_-]*$/.test(value);
+}
+
+function fitsSocket(file: string): boolean {
+  return Buffer.byteLength(file) <= longestSocketPath;
+}
+
 const path = field("a path", (text) => (text === "" ? undefined : text));
 const trustDomain = field("a trust domain, such as example.org", parseTrustDomain);
 const listen = field("HOST:PORT, such as 127.0.0.1:8443", parseHostPort);
@@ -185,8 +193,10 @@ const pin = field("the SHA-256 of the broker's public key, 64 lower-case hex dig
   /^[0-9a-f]{64}$/.test(text) ? text : undefined,
 );
 const http = section({ listen: listen.default({ host: "127.0.0.1", port: 0 }) }).prefault({});
-const log = section({ level: oneOf("debug", "info", "warn", "error").default("info") }).prefault({});
-const aliasName = z.string({ error: "must be text; write a name, or \"\" to switch it off" });
+const log = section({ level: oneOf("debug", "info", "warn", "error").default("info") }).prefault(
+  {},
+);
+const aliasName = z.string({ error: 'must be text; write a name, or "" to switch it off' });
 
 const issuerFile = section({
   trustDomain,
@@ -201,7 +211,7 @@ const issuerFile = section({
   admin: section({
     socket: path.optional(),
     group: z
-      .union([z.string().regex(/^[a-z_][a-z0-9_-]*$/), z.int().min(0)], {
+      .custom<string | number>(isGroup, {
         error: "is neither a group's name nor a gid; write, for instance, herald-admin or 1000",
       })
       .optional(),
@@ -230,8 +240,8 @@ const issuerFile = section({
 const nodeFile = section({
   trustDomain,
   dir: path,
-  name: field("this node's name, of A-Z a-z 0-9 . _ -", (text) =>
-    nodeName.test(text) ? text : undefined,
+  name: field("this node's name, 1 to 64 of a-z, 0-9 and -", (text) =>
+    /^[a-z0-9-]{1,64}$/.test(text) ? text : undefined,
   ),
   socket: path.default("/run/herald/herald.sock"),
   socketMode: field('an octal mode, such as "0777"', (text) =>
@@ -251,21 +261,78 @@ const nodeFile = section({
   log,
 });
 
-/** @throws {ConfigError} */
+/** The issuer's configuration with every default filled in. @throws {ConfigError} */
 export function loadIssuerConfig(file: string): IssuerConfig {
-  return issuerConfig(readYaml(file));
+  return issuerConfig(readSource(file));
 }
 
-/** @throws {ConfigError} */
+/** A node's configuration with every default filled in. @throws {ConfigError} */
 export function loadNodeConfig(file: string): NodeConfig {
-  return nodeConfig(readYaml(file));
+  return nodeConfig(readSource(file));
 }
 
-/** For `config check`. @throws {ConfigError} */
+/** For `herald config check`, which is not told what a file is for. @throws {ConfigError} */
 export function loadAnyConfig(file: string): AnyConfig {
-  const source = readYaml(file);
-  const { document } = source;
-  return document.has("nats") || document.has("enrolment")
+  const source = readSource(file);
+  return source.has("nats") || source.has("enrolment")
     ? { kind: "issuer", config: issuerConfig(source) }
     : { kind: "node", config: nodeConfig(source) };
+}
+
+function readSource(file: string): ConfigSource {
+  try {
+    return new ConfigSource(file, readFileSync(file, "utf8"));
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    const message = `${file} cannot be read (${reasonOf(cause)}); give the path of a configuration file`;
+    throw new ConfigError("CONFIG_UNREADABLE", { path: file, problems: [] }, { cause, message });
+  }
+}
+
+function issuerConfig(source: ConfigSource): IssuerConfig {
+  const file = source.check(issuerFile);
+  const at = (relative: string): string => resolve(dirname(source.path), relative);
+  const dir = at(file.dir);
+  const socket = file.admin.socket === undefined ? join(dir, "admin.sock") : at(file.admin.socket);
+  if (!fitsSocket(socket)) throw source.refuse(["admin", "socket"], tooLong(socket));
+  return {
+    trustDomain: file.trustDomain,
+    dir,
+    nats: {
+      ...file.nats,
+      seedFile: at(file.nats.seedFile),
+      nodeSeedFile: at(file.nats.nodeSeedFile),
+    },
+    enrolment: {
+      listen: file.enrolment.listen,
+      url: file.enrolment.url ?? `https://${formatHostPort(file.enrolment.listen)}`,
+    },
+    admin: { socket, group: file.admin.group },
+    http: file.http,
+    root: file.root,
+    headIntervalMs: file.headInterval,
+    nodeTtlSeconds: Math.ceil(file.nodeTtl / second),
+    x509TtlSeconds: Math.ceil(file.x509Ttl / second),
+    maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
+    authorityLifetimeMs: file.authorityLifetime,
+    log: file.log,
+  };
+}
+
+function nodeConfig(source: ConfigSource): NodeConfig {
+  const file = source.check(nodeFile);
+  const at = (relative: string): string => resolve(dirname(source.path), relative);
+  const socket = at(file.socket);
+  if (!fitsSocket(socket)) throw source.refuse(["socket"], tooLong(socket));
+  return {
+    ...file,
+    dir: at(file.dir),
+    socket,
+    joinFile: file.joinFile === undefined ? undefined : at(file.joinFile),
+    cacheKeyFile: at(file.cacheKeyFile),
+  };
+}
+
+function tooLong(socket: string): string {
+  return `${socket} has more than ${longestSocketPath} bytes, which no Unix socket may (unix(7)); choose a shorter path`;
 }

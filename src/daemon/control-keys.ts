@@ -9,11 +9,14 @@ import { parseSpiffeId, type SpiffeId, type TrustDomain } from "../core/spiffe/s
 import { KeyFolder } from "../issuer/adapters/key-folder.ts";
 import { readIfThere, writeDurably } from "../kit/adapters/durable-file.ts";
 import { sealingKey } from "../kit/adapters/sealed-file.ts";
-import { HeraldError } from "../kit/errors.ts";
 import type { Clock } from "../kit/clock.ts";
+import { HeraldError } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 
-export type StateFolderErrorCode = "NOT_INITIALISED" | "ALREADY_INITIALISED" | "CONTROL_CERTIFICATE";
+export type StateFolderErrorCode =
+  | "NOT_INITIALISED"
+  | "ALREADY_INITIALISED"
+  | "CONTROL_CERTIFICATE";
 
 /** What is wrong with an issuer's state folder. */
 export class StateFolderError extends HeraldError<StateFolderErrorCode> {}
@@ -45,42 +48,92 @@ export interface ControlKeys {
 }
 
 /** Makes the control root, the control key and the first epoch. @throws StateFolderError ALREADY_INITIALISED */
-export async function createControlKeys(dir: string, trustDomain: TrustDomain, clock: Clock): Promise<{ readonly pin: string; readonly issuer: SpiffeId }> {
+export async function createControlKeys(
+  dir: string,
+  trustDomain: TrustDomain,
+  clock: Clock,
+): Promise<{ readonly pin: string; readonly issuer: SpiffeId }> {
   if ((await readIfThere(join(dir, stateFiles.rootPublic))) !== undefined) {
-    throw new StateFolderError("ALREADY_INITIALISED", `${dir} already holds a control root; choose another folder, or remove this one if nothing trusts it`);
+    throw new StateFolderError(
+      "ALREADY_INITIALISED",
+      `${dir} already holds a control root; choose another folder, or remove this one if nothing trusts it`,
+    );
   }
-  const keys = new KeyFolder(join(dir, stateFiles.keys), await sealingKey(join(dir, stateFiles.sealingKey)));
+  const keys = new KeyFolder(
+    join(dir, stateFiles.keys),
+    await sealingKey(join(dir, stateFiles.sealingKey)),
+  );
   const root = generateKeyPairSync("ed25519").privateKey;
   const control = generateKeyPairSync("ed25519").privateKey;
-  const issuer = parseSpiffeId(`spiffe://${trustDomain}/herald/issuer/${keyIdOf(spkiOf(control)).slice(0, 16)}`);
+  const issuer = parseSpiffeId(
+    `spiffe://${trustDomain}/herald/issuer/${keyIdOf(spkiOf(control)).slice(0, 16)}`,
+  );
   const epoch = await sealEnvelope(
     "epoch",
-    { td: trustDomain, at: clock.now(), key: controlKey, version: { epoch: 1n, term: 0n, seq: 1n }, revokedKeys: [] },
+    {
+      td: trustDomain,
+      at: clock.now(),
+      key: controlKey,
+      version: { epoch: 1n, term: 0n, seq: 1n },
+      revokedKeys: [],
+    },
     rootSigner(root),
   );
   await keys.save("root", root);
   await keys.save("control", control);
   await writeDurably(join(dir, stateFiles.epoch), epoch.bytes);
   await writeDurably(join(dir, stateFiles.issuerName), Buffer.from(issuer));
-  await writeCertificate(dir, { trustDomain, issuer, root: rootSigner(root), control: spkiOf(control), now: clock.now() });
+  await writeCertificate(dir, {
+    trustDomain,
+    issuer,
+    root: rootSigner(root),
+    control: spkiOf(control),
+    now: clock.now(),
+  });
   // Last: this file says that all others are there.
   await writeDurably(join(dir, stateFiles.rootPublic), spkiOf(root), 0o644);
   return { pin: keyIdOf(spkiOf(root)), issuer };
 }
 
 /** Opens them; certifies the control key anew when its certificate nears its end and the root is at hand. @throws StateFolderError */
-export async function openControlKeys(dir: string, trustDomain: TrustDomain, { clock, log }: { readonly clock: Clock; readonly log: Log }): Promise<ControlKeys> {
+export async function openControlKeys(
+  dir: string,
+  trustDomain: TrustDomain,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): Promise<ControlKeys> {
   const rootPublic = await mustRead(dir, stateFiles.rootPublic);
-  const keys = new KeyFolder(join(dir, stateFiles.keys), await sealingKey(join(dir, stateFiles.sealingKey)));
+  const keys = new KeyFolder(
+    join(dir, stateFiles.keys),
+    await sealingKey(join(dir, stateFiles.sealingKey)),
+  );
   const control = await keys.load("control");
   if (control === undefined) throw notInitialised(dir, "keys/control.key");
-  const pin = keyIdOf(createPublicKey({ key: rootPublic, format: "der", type: "spki" }).export({ format: "der", type: "spki" }));
+  const pin = keyIdOf(
+    createPublicKey({ key: rootPublic, format: "der", type: "spki" }).export({
+      format: "der",
+      type: "spki",
+    }),
+  );
   const trust = new ControlTrust({ trustDomain, pin });
   const issuer = parseSpiffeId((await mustRead(dir, stateFiles.issuerName)).toString("utf8"));
   const epochBytes = await mustRead(dir, stateFiles.epoch);
   const epoch = openEnvelope(epochBytes, ["epoch"], trust.atAnyTime());
-  const certificate = await currentCertificate({ dir, keys, trust, issuer, control: spkiOf(control), clock, log });
-  return { issuer, trust, signer: controlSigner(control, certificate), epoch: { bytes: epochBytes, number: epoch.payload.version.epoch }, keys };
+  const certificate = await currentCertificate({
+    dir,
+    keys,
+    trust,
+    issuer,
+    control: spkiOf(control),
+    clock,
+    log,
+  });
+  return {
+    issuer,
+    trust,
+    signer: controlSigner(control, certificate),
+    epoch: { bytes: epochBytes, number: epoch.payload.version.epoch },
+    keys,
+  };
 }
 
 async function currentCertificate(facts: {
@@ -97,23 +150,50 @@ async function currentCertificate(facts: {
   const left = openEnvelope(held, ["control"], trust.atAnyTime()).payload.notAfter - clock.now();
   if (left > renewBeforeMs) return held;
   const root = await keys.load("root");
-  if (root !== undefined) return await writeCertificate(dir, { trustDomain: trust.trustDomain, issuer, root: rootSigner(root), control, now: clock.now() });
+  if (root !== undefined)
+    return await writeCertificate(dir, {
+      trustDomain: trust.trustDomain,
+      issuer,
+      root: rootSigner(root),
+      control,
+      now: clock.now(),
+    });
   const days = Math.floor(left / 86_400_000);
   if (left <= 0) {
-    throw new StateFolderError("CONTROL_CERTIFICATE", `the control certificate in ${dir} has ended and the root is offline; bring keys/root.key back and restart`);
+    throw new StateFolderError(
+      "CONTROL_CERTIFICATE",
+      `the control certificate in ${dir} has ended and the root is offline; bring keys/root.key back and restart`,
+    );
   }
-  if (left < alarmBeforeMs) log.error({ alarm: "root-needed", days }, "the offline control root is needed: the control certificate ends soon");
+  if (left < alarmBeforeMs)
+    log.error(
+      { alarm: "root-needed", days },
+      "the offline control root is needed: the control certificate ends soon",
+    );
   return held;
 }
 
 async function writeCertificate(
   dir: string,
-  facts: { readonly trustDomain: TrustDomain; readonly issuer: SpiffeId; readonly root: EnvelopeSigner; readonly control: Uint8Array; readonly now: number },
+  facts: {
+    readonly trustDomain: TrustDomain;
+    readonly issuer: SpiffeId;
+    readonly root: EnvelopeSigner;
+    readonly control: Uint8Array;
+    readonly now: number;
+  },
 ): Promise<Uint8Array> {
   const { trustDomain: td, issuer, now } = facts;
   const publicKey = Buffer.from(facts.control).toString("base64");
   // Some minutes back: nodes' clocks may be behind this one.
-  const payload = { td, at: now, issuer, publicKey, notBefore: now - 600_000, notAfter: now + certificateLifeMs };
+  const payload = {
+    td,
+    at: now,
+    issuer,
+    publicKey,
+    notBefore: now - 600_000,
+    notAfter: now + certificateLifeMs,
+  };
   const { bytes } = await sealEnvelope("control", payload, facts.root);
   await writeDurably(join(dir, stateFiles.certificate), bytes);
   return bytes;
@@ -126,5 +206,8 @@ async function mustRead(dir: string, name: string): Promise<Buffer> {
 }
 
 function notInitialised(dir: string, name: string): StateFolderError {
-  return new StateFolderError("NOT_INITIALISED", `${dir} lacks ${name}: it is no issuer's state folder. Make one with \`herald init --dir ${dir}\``);
+  return new StateFolderError(
+    "NOT_INITIALISED",
+    `${dir} lacks ${name}: it is no issuer's state folder. Make one with \`herald init --dir ${dir}\``,
+  );
 }

@@ -40,7 +40,10 @@ export async function initIssuer(options: InitOptions): Promise<InitResult> {
     ["nats/tls.key", broker.keyPem],
     ["keys/issuer.nkey", issuerNkeys.seed],
     ["keys/node.nkey", nodeNkeys.seed],
-    ["nats/nats-server.conf", brokerConfig(dir, options, { issuer: issuerNkeys.publicKey, node: nodeNkeys.publicKey })],
+    [
+      "nats/nats-server.conf",
+      brokerConfig(dir, options, { issuer: issuerNkeys.publicKey, node: nodeNkeys.publicKey }),
+    ],
     ["issuer.yaml", issuerYaml(options, broker.pin)],
   ];
   for (const [name, text] of files) await writeDurably(join(dir, name), Buffer.from(text));
@@ -55,7 +58,11 @@ export async function isInitialised(dir: string): Promise<boolean> {
   );
 }
 
-function brokerConfig(dir: string, options: InitOptions, nkeys: { readonly issuer: string; readonly node: string }): string {
+function brokerConfig(
+  dir: string,
+  options: InitOptions,
+  nkeys: { readonly issuer: string; readonly node: string },
+): string {
   return natsServerConfig({
     host: options.natsHost,
     port: options.natsPort,

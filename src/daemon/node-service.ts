@@ -1,5 +1,5 @@
-import { parseBundle } from "../core/bundle/document.ts";
 import type { Bundle } from "../core/bundle/bundle.ts";
+import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
 import type { AuthorityUse } from "../core/envelope/payloads.ts";
@@ -74,7 +74,11 @@ export class NodeService {
     const { trust, identity, bus, clock, random } = options;
     const ask: NodeBus["request"] = (kind, bytes, limits) => bus.request(kind, bytes, limits);
     this.#view = new NodeView({ trust, node: identity.id });
-    this.consumers = new Consumers({ clock, processes: options.processes, onChange: () => this.#onConsumers() });
+    this.consumers = new Consumers({
+      clock,
+      processes: options.processes,
+      onChange: () => this.#onConsumers(),
+    });
     this.#follower = new Follower({
       ...options,
       view: this.#view,
@@ -83,7 +87,12 @@ export class NodeService {
       onChange: (state) => this.#onState(state),
     });
     const onChange = (): void => this.#reporter.changed();
-    this.#workloads = new WorkloadIdentities({ ...options, trustDomain: trust.trustDomain, sign: (items) => this.#sign(items), onChange });
+    this.#workloads = new WorkloadIdentities({
+      ...options,
+      trustDomain: trust.trustDomain,
+      sign: (items) => this.#sign(items),
+      onChange,
+    });
     const boot = base32(random.bytes(10));
     this.#reporter = new Reporter({ ...options, ask, boot, report: () => this.#report() });
   }
@@ -95,7 +104,10 @@ export class NodeService {
     try {
       if (consumers !== undefined) this.consumers.resume(consumers);
     } catch (thrown) {
-      log.warn({ reason: reasonOf(thrown) }, "the list of consumers is damaged; starting a new one");
+      log.warn(
+        { reason: reasonOf(thrown) },
+        "the list of consumers is damaged; starting a new one",
+      );
     }
     await this.#workloads.resume();
     await this.#follower.resume([...(await viewStore.load()), ...state]);
@@ -104,18 +116,26 @@ export class NodeService {
   /** Connects to the bus and goes on from there. Resolves when subscribed. */
   async start(): Promise<void> {
     await this.#follower.start();
-    this.#reporter.changed();
+    this.#reporter.start();
     this.#scheduleRenewal();
   }
 
   /** Watches what a caller with these selectors is entitled to. */
-  watch(selectors: readonly Selector[], onChange: (view: WorkloadView) => void): { current(): WorkloadView; close(): void } {
+  watch(
+    selectors: readonly Selector[],
+    onChange: (view: WorkloadView) => void,
+  ): { current(): WorkloadView; close(): void } {
     return this.#workloads.watch(selectors, onChange);
   }
 
   status(): NodeStatus {
     const { synced, stale } = this.#follower;
-    return { ...this.#workloads.status(), synced, stale, nodeExpiry: this.#options.identity.expiresAt };
+    return {
+      ...this.#workloads.status(),
+      synced,
+      stale,
+      nodeExpiry: this.#options.identity.expiresAt,
+    };
   }
 
   async stop(): Promise<void> {
@@ -144,8 +164,12 @@ export class NodeService {
     const { identity, log } = this.#options;
     const manifest = this.#view.get("manifest")?.payload;
     const traits = { id: identity.id, labels: manifest?.labels ?? {} };
-    const entries = [...state.shared.filter((entry) => selectsNode(entry.nodes, traits)), ...(manifest?.entries ?? [])];
-    if (manifest?.banned === true) log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
+    const entries = [
+      ...state.shared.filter((entry) => selectsNode(entry.nodes, traits)),
+      ...(manifest?.entries ?? []),
+    ];
+    if (manifest?.banned === true)
+      log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
     const bundle = this.#view.get("bundle");
     this.#workloads.update({
       entries,
@@ -160,7 +184,10 @@ export class NodeService {
   /** The same value for the same object: views are compared by it. */
   #parsed(object: Opened<"bundle">): Bundle {
     if (this.#bundle?.of !== object.digest) {
-      this.#bundle = { of: object.digest, bundle: parseBundle(this.#options.trust.trustDomain, object.payload.document) };
+      this.#bundle = {
+        of: object.digest,
+        bundle: parseBundle(this.#options.trust.trustDomain, object.payload.document),
+      };
     }
     return this.#bundle.bundle;
   }
@@ -178,7 +205,10 @@ export class NodeService {
       try {
         await this.#options.consumerStore.save(this.consumers.save());
       } catch (thrown) {
-        this.#options.log.warn({ reason: reasonOf(thrown) }, "could not keep the list of consumers");
+        this.#options.log.warn(
+          { reason: reasonOf(thrown) },
+          "could not keep the list of consumers",
+        );
       }
     }
     this.#saving = undefined;
@@ -188,17 +218,29 @@ export class NodeService {
     const { identity } = this.#options;
     const uses = new Map(this.#workloads.authorities());
     const own = uses.get(identity.authority) ?? { svids: 0, until: 0 };
-    uses.set(identity.authority, { svids: own.svids + 1, until: Math.max(own.until, identity.expiresAt) });
+    uses.set(identity.authority, {
+      svids: own.svids + 1,
+      until: Math.max(own.until, identity.expiresAt),
+    });
     const authorities = [...uses].map(([authority, use]): AuthorityUse => ({ authority, ...use }));
     const spreadMs = this.#view.head?.ackSpreadMs ?? 0;
-    return { highest: this.#view.highest, applied: this.#view.versions(), consumers: this.consumers.report(), authorities, spreadMs };
+    return {
+      highest: this.#view.highest,
+      applied: this.#view.versions(),
+      consumers: this.consumers.report(),
+      authorities,
+      spreadMs,
+    };
   }
 
   #scheduleRenewal(): void {
     if (this.#stopped || this.#renewing) return;
     const { identity, clock } = this.#options;
     const bundle = this.#view.get("bundle")?.payload;
-    const at = bundle !== undefined && identity.isSignedByOther(bundle.activeAuthority) ? clock.now() : identity.renewAt;
+    const at =
+      bundle !== undefined && identity.isSignedByOther(bundle.activeAuthority)
+        ? clock.now()
+        : identity.renewAt;
     this.#renewal?.cancel();
     this.#renewal = clock.after(Math.max(0, at - clock.now()), () => void this.#renew());
   }
@@ -212,7 +254,10 @@ export class NodeService {
         await identity.renew((kind, bytes, limits) => bus.request(kind, bytes, limits));
         break;
       } catch (thrown) {
-        log.warn({ reason: reasonOf(thrown), expires: new Date(identity.expiresAt).toISOString() }, "could not renew the node SVID; trying again");
+        log.warn(
+          { reason: reasonOf(thrown), expires: new Date(identity.expiresAt).toISOString() },
+          "could not renew the node SVID; trying again",
+        );
         await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
       }
     }

@@ -17,12 +17,19 @@ export class PrometheusMetrics implements Metrics {
   }
 
   set(name: string, value: number, labels: Labels = {}): void {
-    this.#find(this.#gauges, name, () => new Gauge(this.#settings(name, labels))).set(labels, value);
+    this.#find(this.#gauges, name, () => new Gauge(this.#settings(name, labels))).set(
+      labels,
+      value,
+    );
   }
 
   observe(name: string, seconds: number, labels: Labels = {}): void {
     const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
-    this.#find(this.#histograms, name, () => new Histogram({ ...this.#settings(name, labels), buckets })).observe(labels, seconds);
+    this.#find(
+      this.#histograms,
+      name,
+      () => new Histogram({ ...this.#settings(name, labels), buckets }),
+    ).observe(labels, seconds);
   }
 
   /** The exposition text and its content type. */
@@ -30,8 +37,16 @@ export class PrometheusMetrics implements Metrics {
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 
-  #settings(name: string, labels: Labels): { name: string; help: string; labelNames: string[]; registers: Registry[] } {
-    return { name, help: helpOf(name), labelNames: Object.keys(labels), registers: [this.#registry] };
+  #settings(
+    name: string,
+    labels: Labels,
+  ): { name: string; help: string; labelNames: string[]; registers: Registry[] } {
+    return {
+      name,
+      help: helpOf(name),
+      labelNames: Object.keys(labels),
+      registers: [this.#registry],
+    };
   }
 
   #find<T>(known: Map<string, T>, name: string, make: () => T): T {
@@ -44,7 +59,8 @@ export class PrometheusMetrics implements Metrics {
 /** What each metric means, in one place; docs/operations.md lists the same. */
 const help: Readonly<Record<string, string>> = {
   herald_issuer_requests_refused_total: "Requests of nodes that were refused, by code",
-  herald_issuer_store_alarms_total: "Times the broker's store was not what this issuer wrote, by kind",
+  herald_issuer_store_alarms_total:
+    "Times the broker's store was not what this issuer wrote, by kind",
   herald_issuer_objects_pending: "Objects recorded by the issuer and not yet where nodes read them",
   herald_issuer_behind_total: "Requests that knew a newer head than this issuer",
   herald_node_bus_alarms_total: "Deliveries of the broker that were refused, by code",

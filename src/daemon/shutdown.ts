@@ -1,5 +1,5 @@
-import type { Log } from "../kit/log.ts";
 import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
 
 /** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once: an operator who asks twice means it. */
 export function untilStopped(log: Log): Promise<void> {
@@ -17,7 +17,10 @@ export function untilStopped(log: Log): Promise<void> {
 }
 
 /** Closes what was opened, last first; one that fails does not keep the others open. */
-export async function closeAll(opened: readonly { readonly name: string; close(): Promise<void> | void }[], log: Log): Promise<void> {
+export async function closeAll(
+  opened: readonly { readonly name: string; close(): Promise<void> | void }[],
+  log: Log,
+): Promise<void> {
   for (const { name, close } of opened.toReversed()) {
     try {
       await close();

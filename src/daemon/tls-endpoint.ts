@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { keyIdOf } from "../core/envelope/pae.ts";
 import { selfSignedTlsCertificate } from "../core/x509/authority.ts";
-import { keyObjectSigner } from "../core/x509/signer.ts";
 import { toPem } from "../core/x509/pem.ts";
+import { keyObjectSigner } from "../core/x509/signer.ts";
 import { systemClock } from "../kit/clock.ts";
 import { systemRandom } from "../kit/random.ts";
 

@@ -61,10 +61,13 @@ export const buckets: readonly Bucket[] = [
   { name: "HB_ISSUER", history: 5 },
 ];
 
-/** The two logs, and the subjects they keep. */
+/** The log of events for services. */
 export const eventsStream = "HB_EVENTS" as const;
+/** The log of all issuers' audit chains. */
 export const auditStream = "HB_AUDIT" as const;
+/** What the log of events keeps. */
 export const eventsSubjects = "herald.v1.evt.>" as const;
+/** What the audit log keeps. */
 export const auditSubjects = "herald.v1.audit.>" as const;
 
 /** What nodes may ask; each kind is a subject of its own so that it can be permitted on its own. */

@@ -54,7 +54,11 @@ export class Consumers {
   readonly #known = new Map<string, Process>();
   readonly #onChange: () => void;
 
-  constructor(options: { readonly clock: Clock; readonly processes: Processes; readonly onChange: () => void }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly processes: Processes;
+    readonly onChange: () => void;
+  }) {
     this.#clock = options.clock;
     this.#processes = options.processes;
     this.#onChange = options.onChange;
@@ -63,7 +67,15 @@ export class Consumers {
   opened(kind: ConsumerReport["kind"], stream: StreamOf): void {
     const start = this.#processes.startOf(stream.pid) ?? "gone";
     const id = `${kind}-${stream.pid}-${start}`;
-    const known = this.#known.get(id) ?? { pid: stream.pid, start, kind, names: new Map(), streams: new Set(), flushedAt: 0, leftAt: 0 };
+    const known = this.#known.get(id) ?? {
+      pid: stream.pid,
+      start,
+      kind,
+      names: new Map(),
+      streams: new Set(),
+      flushedAt: 0,
+      leftAt: 0,
+    };
     known.streams.add(stream);
     this.#known.set(id, known);
     this.#byStream.set(stream, known);
@@ -74,7 +86,12 @@ export class Consumers {
     if (process === undefined) return;
     for (const { name, source } of pushes) {
       const before = process.names.get(name);
-      process.names.set(name, { sent: source, acknowledged: before?.acknowledged, refusal: before?.refusal, leftAt: undefined });
+      process.names.set(name, {
+        sent: source,
+        acknowledged: before?.acknowledged,
+        refusal: before?.refusal,
+        leftAt: undefined,
+      });
     }
     this.#onChange();
   }
@@ -113,7 +130,8 @@ export class Consumers {
   report(): readonly ConsumerReport[] {
     const reports: ConsumerReport[] = [];
     for (const [id, process] of this.#known) {
-      const isRunning = process.streams.size > 0 || this.#processes.startOf(process.pid) === process.start;
+      const isRunning =
+        process.streams.size > 0 || this.#processes.startOf(process.pid) === process.start;
       if (isRunning) reports.push(this.#reportOf(id, process));
       else this.#known.delete(id);
     }
@@ -130,15 +148,39 @@ export class Consumers {
     for (const report of keptReports.parse(parseCompactJson(bytes))) {
       const [, kind, pid, start] = /^(sds|workload-api)-(\d+)-(\w+)$/.exec(report.id) ?? [];
       if (kind === undefined || pid === undefined || start === undefined) continue;
-      const sequences = new Map(Object.entries(report.sent).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]));
-      const accepted = new Map(Object.entries(report.acknowledged).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]));
-      const name: Name = { sent: { kind: "bundle", sequences }, acknowledged: { kind: "bundle", sequences: accepted }, refusal: undefined, leftAt: this.#clock.now() };
-      const process: Process = { pid: Number(pid), start, kind: kind as Process["kind"], names: new Map([["", name]]), streams: new Set(), flushedAt: report.flushedAt, leftAt: this.#clock.now() };
+      const sequences = new Map(
+        Object.entries(report.sent).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]),
+      );
+      const accepted = new Map(
+        Object.entries(report.acknowledged).map(([td, sequence]) => [
+          td as TrustDomain,
+          BigInt(sequence),
+        ]),
+      );
+      const name: Name = {
+        sent: { kind: "bundle", sequences },
+        acknowledged: { kind: "bundle", sequences: accepted },
+        refusal: undefined,
+        leftAt: this.#clock.now(),
+      };
+      const process: Process = {
+        pid: Number(pid),
+        start,
+        kind: kind as Process["kind"],
+        names: new Map([["", name]]),
+        streams: new Set(),
+        flushedAt: report.flushedAt,
+        leftAt: this.#clock.now(),
+      };
       if (this.#processes.startOf(process.pid) === start) this.#known.set(report.id, process);
     }
   }
 
-  #update(stream: StreamOf, pushes: readonly Push[], change: (name: Name, push: Push) => void): void {
+  #update(
+    stream: StreamOf,
+    pushes: readonly Push[],
+    change: (name: Name, push: Push) => void,
+  ): void {
     const process = this.#byStream.get(stream);
     for (const push of pushes) {
       const name = process?.names.get(push.name);
@@ -154,21 +196,43 @@ export class Consumers {
     let heldUntil = 0;
     let refusal: ConsumerReport["refusal"] = null;
     for (const [name, held] of process.names) {
-      if (process.streams.size > 0 && held.leftAt !== undefined && held.leftAt + leftNameCountsMs < now) continue;
+      if (
+        process.streams.size > 0 &&
+        held.leftAt !== undefined &&
+        held.leftAt + leftNameCountsMs < now
+      )
+        continue;
       if (held.refusal !== undefined) refusal = { name, reason: held.refusal.slice(0, 512) };
       if (held.sent.kind === "svid") heldUntil = Math.max(heldUntil, held.sent.expiresAt);
       else this.#addSequences(held, sent, acknowledged);
     }
-    const until = Math.max(heldUntil, Object.keys(sent).length > 0 ? process.leftAt + trustCountsMs : 0);
+    const until = Math.max(
+      heldUntil,
+      Object.keys(sent).length > 0 ? process.leftAt + trustCountsMs : 0,
+    );
     const connected = process.streams.size > 0;
-    return { id, kind: process.kind, connected, sent, acknowledged, flushedAt: process.flushedAt, heldUntil: connected ? heldUntil : until, refusal };
+    return {
+      id,
+      kind: process.kind,
+      connected,
+      sent,
+      acknowledged,
+      flushedAt: process.flushedAt,
+      heldUntil: connected ? heldUntil : until,
+      refusal,
+    };
   }
 
   /** Of several names that carry one domain's bundle, the one furthest behind counts. */
-  #addSequences(held: Name, sent: Record<string, bigint>, acknowledged: Record<string, bigint>): void {
+  #addSequences(
+    held: Name,
+    sent: Record<string, bigint>,
+    acknowledged: Record<string, bigint>,
+  ): void {
     if (held.sent.kind !== "bundle") return;
     for (const [td, sequence] of held.sent.sequences) {
-      const accepted = held.acknowledged?.kind === "bundle" ? (held.acknowledged.sequences.get(td) ?? 0n) : 0n;
+      const accepted =
+        held.acknowledged?.kind === "bundle" ? (held.acknowledged.sequences.get(td) ?? 0n) : 0n;
       sent[td] = max(sent[td] ?? 0n, sequence);
       const behind = acknowledged[td];
       acknowledged[td] = behind === undefined || accepted < behind ? accepted : behind;
@@ -178,7 +242,12 @@ export class Consumers {
 
 /** What the daemon wrote itself, in a file of its own: only the members that count after a restart. */
 const keptReports = z.array(
-  z.object({ id: z.string(), sent: z.record(z.string(), z.string()), acknowledged: z.record(z.string(), z.string()), flushedAt: z.number() }),
+  z.object({
+    id: z.string(),
+    sent: z.record(z.string(), z.string()),
+    acknowledged: z.record(z.string(), z.string()),
+    flushedAt: z.number(),
+  }),
 );
 
 function max(a: bigint, b: bigint): bigint {

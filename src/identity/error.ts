@@ -6,8 +6,15 @@ import { HeraldError } from "../kit/errors.ts";
  * - REFUSED: the issuer answered, signed, that it will not
  * - NO_ANSWER: nobody answered in time
  * - BAD_REPLY: an answer that is not for this request, or says what it must not
+ * - CALLER_UNKNOWN: nobody knows which process asks
  * - CACHE: the state folder does not hold what it should
  */
-export type IdentityErrorCode = "NOT_ENROLLED" | "REFUSED" | "NO_ANSWER" | "BAD_REPLY" | "CACHE";
+export type IdentityErrorCode =
+  | "NOT_ENROLLED"
+  | "REFUSED"
+  | "NO_ANSWER"
+  | "BAD_REPLY"
+  | "CALLER_UNKNOWN"
+  | "CACHE";
 
 export class IdentityError extends HeraldError<IdentityErrorCode> {}

@@ -1,4 +1,9 @@
-import { type EnvelopeSigner, type Opened, openEnvelope, sealEnvelope } from "../core/envelope/envelope.ts";
+import {
+  type EnvelopeSigner,
+  type Opened,
+  openEnvelope,
+  sealEnvelope,
+} from "../core/envelope/envelope.ts";
 import type { Kind, Payloads } from "../core/envelope/kinds.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
 import type { NodeRequest, Reply } from "../core/envelope/payloads.ts";
@@ -11,7 +16,10 @@ import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import { IdentityError } from "./error.ts";
 
-type RequestKind = Extract<Kind, "sign-request" | "renew-request" | "state-request" | "ack" | "enrol-request">;
+type RequestKind = Extract<
+  Kind,
+  "sign-request" | "renew-request" | "state-request" | "ack" | "enrol-request"
+>;
 type AnswerKind = { [K in Kind]: Payloads[K] extends Reply ? K : never }[Kind];
 
 /** Three tries of two seconds each, same bytes: the issuer answers a repeated request with the same answer (ND-34). */
@@ -51,38 +59,58 @@ export class IssuerClient {
 
   /** What every node request says, with a fresh id. */
   stamp(node: SpiffeId): Omit<NodeRequest, "at"> {
-    return { td: this.#options.trust.trustDomain, id: base32(this.#options.random.bytes(16)), node };
+    return {
+      td: this.#options.trust.trustDomain,
+      id: base32(this.#options.random.bytes(16)),
+      node,
+    };
   }
 
   /** @throws IdentityError REFUSED, NO_ANSWER, BAD_REPLY */
-  async ask<R extends RequestKind, A extends AnswerKind>(question: Question<R, A>): Promise<Answered<A>> {
+  async ask<R extends RequestKind, A extends AnswerKind>(
+    question: Question<R, A>,
+  ): Promise<Answered<A>> {
     const { clock, log } = this.#options;
     const first = await this.#askAt(question, clock.now());
     if (first.answer.kind !== "refused") return first as Answered<A>;
     const refusal = first.answer as unknown as Opened<"refused">;
     if (refusal.payload.code !== "CLOCK") throw refusedError(refusal.payload);
     const offsetMs = refusal.payload.at - clock.now();
-    log.error({ alarm: "clock", offsetMs }, "this machine's clock differs from the issuer's; check NTP");
+    log.error(
+      { alarm: "clock", offsetMs },
+      "this machine's clock differs from the issuer's; check NTP",
+    );
     const second = await this.#askAt(question, clock.now() + offsetMs);
-    if (second.answer.kind === "refused") throw refusedError((second.answer as unknown as Opened<"refused">).payload);
+    if (second.answer.kind === "refused")
+      throw refusedError((second.answer as unknown as Opened<"refused">).payload);
     return second as Answered<A>;
   }
 
-  async #askAt<R extends RequestKind, A extends AnswerKind>(question: Question<R, A>, at: number): Promise<Answered<A | "refused">> {
+  async #askAt<R extends RequestKind, A extends AnswerKind>(
+    question: Question<R, A>,
+    at: number,
+  ): Promise<Answered<A | "refused">> {
     const sealed = await sealEnvelope(question.kind, question.payload(at), question.signer);
     const backoff = exponentialBackoff({ baseMs: 100, maxMs: 1000, random: this.#options.random });
     let last: unknown;
     for (let attempt = 1; attempt <= tries; attempt++) {
       try {
         const bytes = await question.send(sealed.bytes, timeoutMs);
-        return { answer: this.#open(bytes, question.answer, sealed.digest), request: sealed.digest };
+        return {
+          answer: this.#open(bytes, question.answer, sealed.digest),
+          request: sealed.digest,
+        };
       } catch (thrown) {
         if (thrown instanceof IdentityError) throw thrown;
         last = thrown;
       }
       if (attempt < tries) await pause(this.#options.clock, backoff.next());
     }
-    throw new IdentityError("NO_ANSWER", `no answer to the ${question.kind} after ${tries} tries (${reasonOf(last)})`, { cause: last });
+    throw new IdentityError(
+      "NO_ANSWER",
+      `no answer to the ${question.kind} after ${tries} tries (${reasonOf(last)})`,
+      { cause: last },
+    );
   }
 
   #open<A extends AnswerKind>(bytes: Uint8Array, kind: A, request: string): Opened<A | "refused"> {
@@ -91,16 +119,23 @@ export class IssuerClient {
     try {
       answer = openEnvelope<A | "refused">(bytes, [kind, "refused"], trust.at(clock.now()));
     } catch (cause) {
-      throw new IdentityError("BAD_REPLY", `the answer was not signed by an issuer of ${trust.trustDomain} (${reasonOf(cause)})`, { cause });
+      throw new IdentityError(
+        "BAD_REPLY",
+        `the answer was not signed by an issuer of ${trust.trustDomain} (${reasonOf(cause)})`,
+        { cause },
+      );
     }
     const { td, request: answered } = answer.payload as Reply;
-    if (td !== trust.trustDomain || answered !== request) throw new IdentityError("BAD_REPLY", "the answer is for another request");
+    if (td !== trust.trustDomain || answered !== request)
+      throw new IdentityError("BAD_REPLY", "the answer is for another request");
     return answer;
   }
 }
 
 function refusedError(refusal: Payloads["refused"]): IdentityError {
-  return new IdentityError("REFUSED", `${refusal.code}: ${refusal.reason}`, { cause: new RefusalCause(refusal.code, refusal.reason) });
+  return new IdentityError("REFUSED", `${refusal.code}: ${refusal.reason}`, {
+    cause: new RefusalCause(refusal.code, refusal.reason),
+  });
 }
 
 /** The issuer's own words, kept as the cause of a REFUSED error. */
@@ -108,5 +143,7 @@ export class RefusalCause extends HeraldError<Payloads["refused"]["code"]> {}
 
 /** The issuer's code when it refused, undefined for any other failure. */
 export function refusalCode(thrown: unknown): Payloads["refused"]["code"] | undefined {
-  return thrown instanceof IdentityError && thrown.cause instanceof RefusalCause ? thrown.cause.code : undefined;
+  return thrown instanceof IdentityError && thrown.cause instanceof RefusalCause
+    ? thrown.cause.code
+    : undefined;
 }

@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
+import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
 import { type JoinString, keyOfSeed } from "../core/envelope/join-string.ts";
 import { base32, token26 } from "../core/envelope/object-keys.ts";
 import type { HeadRef } from "../core/envelope/payloads.ts";
 import { openSecret } from "../core/envelope/sealed-secret.ts";
 import { nodeSigner, spkiOf, tokenSigner } from "../core/envelope/signers.ts";
-import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import { createCsr } from "../core/x509/csr.ts";
@@ -54,7 +54,11 @@ export class NodeIdentity {
    *
    * @throws IdentityError REFUSED, NO_ANSWER, BAD_REPLY
    */
-  static async enrol(options: NodeIdentityOptions, join: JoinString, nodeName: string): Promise<{ readonly identity: NodeIdentity; readonly state: readonly Uint8Array[] }> {
+  static async enrol(
+    options: NodeIdentityOptions,
+    join: JoinString,
+    nodeName: string,
+  ): Promise<{ readonly identity: NodeIdentity; readonly state: readonly Uint8Array[] }> {
     const { client, store, trustDomain, random } = options;
     const pair = await pendingPair(options);
     const csr = Buffer.from(await createCsr(pair)).toString("base64");
@@ -64,13 +68,29 @@ export class NodeIdentity {
     const { answer, request } = await client.ask({
       kind: "enrol-request",
       answer: "enrol-reply",
-      payload: (at) => ({ td: trustDomain, at, token: join.token, nodeName, pin: join.pin, nonce, csr, sealingKey }),
+      payload: (at) => ({
+        td: trustDomain,
+        at,
+        token: join.token,
+        nodeName,
+        pin: join.pin,
+        nonce,
+        csr,
+        sealingKey,
+      }),
       signer: tokenSigner(keyOfSeed(join.seed)),
       send: (bytes) => options.post("/v1/enrol", bytes),
     });
     const { node, chain, bus, sealedBusSeed, state } = answer.payload;
     const busSeed = await openSecret(sealedBusSeed, sealing.privateKey, request);
-    const kept: KeptIdentity = { node, pin: join.pin, privateKey: pair.privateKey, chain: decode(chain), bus, busSeed };
+    const kept: KeptIdentity = {
+      node,
+      pin: join.pin,
+      privateKey: pair.privateKey,
+      chain: decode(chain),
+      bus,
+      busSeed,
+    };
     refuseForeignChain(kept.chain, pair, node);
     await store.save(kept);
     await store.savePending(undefined);
@@ -140,13 +160,21 @@ export class NodeIdentity {
     });
     const chain = decode(answer.payload.chain);
     refuseForeignChain(chain, pair, this.id);
-    const kept: KeptIdentity = { ...this.#kept, privateKey: pair.privateKey, chain, bus: answer.payload.bus };
+    const kept: KeptIdentity = {
+      ...this.#kept,
+      privateKey: pair.privateKey,
+      chain,
+      bus: answer.payload.bus,
+    };
     await store.save(kept);
     await store.savePending(undefined);
     this.#kept = kept;
     this.#leaf = leafOf(chain);
     this.#spread = this.#options.random.fraction();
-    this.#options.log.info({ node: this.id, expires: new Date(this.expiresAt).toISOString() }, "node SVID renewed");
+    this.#options.log.info(
+      { node: this.id, expires: new Date(this.expiresAt).toISOString() },
+      "node SVID renewed",
+    );
   }
 
   /** The newest state, straight from an issuer; envelopes, to be judged like everything else. */
@@ -161,7 +189,8 @@ export class NodeIdentity {
       signer: this.signer,
       send: (bytes, timeoutMs) => ask("state", bytes, { timeoutMs }),
     });
-    if (answer.payload.nonce !== nonce) throw new IdentityError("BAD_REPLY", "the state told is the answer to another nonce");
+    if (answer.payload.nonce !== nonce)
+      throw new IdentityError("BAD_REPLY", "the state told is the answer to another nonce");
     return decode(answer.payload.state);
   }
 }
@@ -169,7 +198,8 @@ export class NodeIdentity {
 /** The key of a request that was asked before, or a new one, kept before it is used. */
 async function pendingPair(options: NodeIdentityOptions): Promise<KeyPair> {
   const pending = await options.store.loadPending();
-  if (pending !== undefined) return { privateKey: pending.privateKey, spki: spkiOf(pending.privateKey) };
+  if (pending !== undefined)
+    return { privateKey: pending.privateKey, spki: spkiOf(pending.privateKey) };
   const pair = await options.keys.p256();
   await options.store.savePending({ privateKey: pair.privateKey });
   return pair;
@@ -177,8 +207,13 @@ async function pendingPair(options: NodeIdentityOptions): Promise<KeyPair> {
 
 function refuseForeignChain(chain: readonly Uint8Array[], pair: KeyPair, node: SpiffeId): void {
   const leaf = leafOf(chain);
-  if (Buffer.compare(leaf.spki, pair.spki) !== 0) throw new IdentityError("BAD_REPLY", "the certificate is for another key than the one that was asked for");
-  if (leaf.uris.length !== 1 || leaf.uris[0] !== node) throw new IdentityError("BAD_REPLY", `the certificate is not one for ${node}`);
+  if (Buffer.compare(leaf.spki, pair.spki) !== 0)
+    throw new IdentityError(
+      "BAD_REPLY",
+      "the certificate is for another key than the one that was asked for",
+    );
+  if (leaf.uris.length !== 1 || leaf.uris[0] !== node)
+    throw new IdentityError("BAD_REPLY", `the certificate is not one for ${node}`);
 }
 
 function leafOf(chain: readonly Uint8Array[]): Certificate {
@@ -190,4 +225,3 @@ function leafOf(chain: readonly Uint8Array[]): Certificate {
 function decode(written: readonly string[]): readonly Uint8Array[] {
   return written.map((base64) => Buffer.from(base64, "base64"));
 }
-

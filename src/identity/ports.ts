@@ -6,7 +6,11 @@ import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 
 /** Asks an issuer; gives its answer unverified. Rejects when nobody answers in time. */
 export interface AskIssuer {
-  (kind: "sign" | "renew" | "state" | "ack", bytes: Uint8Array, options: { readonly timeoutMs: number }): Promise<Uint8Array>;
+  (
+    kind: "sign" | "renew" | "state" | "ack",
+    bytes: Uint8Array,
+    options: { readonly timeoutMs: number },
+  ): Promise<Uint8Array>;
 }
 
 /** Posts to the issuer's HTTPS endpoint. Its TLS proves nothing here: every answer is held against the pinned root. */

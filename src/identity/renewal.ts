@@ -55,7 +55,11 @@ export function plan(input: PlanInput): Plan {
   }
   const wanted = new Set(input.entries.map((entry) => entry.id));
   const gone = [...input.held.keys()].filter((id) => !wanted.has(id));
-  return { due: due.toSorted((a, b) => a.urgency - b.urgency).map(({ entry }) => entry), gone, next };
+  return {
+    due: due.toSorted((a, b) => a.urgency - b.urgency).map(({ entry }) => entry),
+    gone,
+    next,
+  };
 }
 
 function dueAt(entry: Entry, input: PlanInput): number {
@@ -63,5 +67,7 @@ function dueAt(entry: Entry, input: PlanInput): number {
   if (held === undefined || held.revision !== entry.revision) return input.now;
   const regular = renewAt(held, held.spread);
   const isSignedByOther = input.activeAuthority !== "" && held.authority !== input.activeAuthority;
-  return isSignedByOther ? Math.min(regular, input.activeSince + held.spread * input.reissueSpreadMs) : regular;
+  return isSignedByOther
+    ? Math.min(regular, input.activeSince + held.spread * input.reissueSpreadMs)
+    : regular;
 }

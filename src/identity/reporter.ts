@@ -46,16 +46,24 @@ export class Reporter {
   #timer: Timer | undefined;
   /** Runs while nothing happens: the regular acknowledgement. */
   #idle: Timer | undefined;
+  /** Before {@link Reporter.start} changes are only remembered. */
+  #started = false;
   #stopped = false;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
   }
 
+  /** The bus is connected: the first acknowledgement goes out at once. */
+  start(): void {
+    this.#started = true;
+    this.changed();
+  }
+
   /** Something that the issuer should know has changed. */
   changed(): void {
     this.#dirty = true;
-    if (!this.#sending) this.#schedule();
+    if (this.#started && !this.#sending) this.#schedule();
   }
 
   stop(): void {
@@ -85,7 +93,10 @@ export class Reporter {
         await this.#sendOnce();
         break;
       } catch (thrown) {
-        log.debug({ reason: reasonOf(thrown) }, "the acknowledgement was not answered; trying again");
+        log.debug(
+          { reason: reasonOf(thrown) },
+          "the acknowledgement was not answered; trying again",
+        );
         await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
       }
     }

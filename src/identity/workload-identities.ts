@@ -1,5 +1,5 @@
-import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
 import type { Bundle } from "../core/bundle/bundle.ts";
+import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
 import { compareEntries, type Entry } from "../core/policy/entry.ts";
 import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
@@ -90,7 +90,8 @@ export class WorkloadIdentities {
 
   /** New state: asks for what is missing, lets go of what is gone, tells callers. */
   update(state: WorkloadState): void {
-    if (state.activeAuthority !== this.#state.activeAuthority) this.#activeSince = this.#options.clock.now();
+    if (state.activeAuthority !== this.#state.activeAuthority)
+      this.#activeSince = this.#options.clock.now();
     this.#state = { ...state, entries: state.entries.toSorted(compareEntries) };
     this.#notBefore = 0;
     this.#tellWatchers();
@@ -98,7 +99,10 @@ export class WorkloadIdentities {
   }
 
   /** Watches what a caller with these selectors is entitled to. */
-  watch(selectors: readonly Selector[], onChange: (view: WorkloadView) => void): { current(): WorkloadView; close(): void } {
+  watch(
+    selectors: readonly Selector[],
+    onChange: (view: WorkloadView) => void,
+  ): { current(): WorkloadView; close(): void } {
     const held = new Set(selectors);
     const watcher: Watcher = { selectors: held, onChange, view: this.#viewOf(held) };
     this.#watchers.add(watcher);
@@ -118,9 +122,17 @@ export class WorkloadIdentities {
   }
 
   /** For the health page and metrics. */
-  status(): { readonly entries: number; readonly svids: number; readonly nextExpiry: number | undefined } {
+  status(): {
+    readonly entries: number;
+    readonly svids: number;
+    readonly nextExpiry: number | undefined;
+  } {
     const ends = [...this.#held.values()].map((held) => held.notAfter);
-    return { entries: this.#state.entries.length, svids: ends.length, nextExpiry: ends.length === 0 ? undefined : Math.min(...ends) };
+    return {
+      entries: this.#state.entries.length,
+      svids: ends.length,
+      nextExpiry: ends.length === 0 ? undefined : Math.min(...ends),
+    };
   }
 
   stop(): void {
@@ -139,13 +151,22 @@ export class WorkloadIdentities {
       return;
     }
     const planned = this.#plan(now);
-    if (planned.due.length > 0 && now >= this.#notBefore) void this.#issue(planned.due.slice(0, batchSize));
-    else this.#schedule(Math.max(planned.due.length > 0 ? this.#notBefore : planned.next, now), now);
+    if (planned.due.length > 0 && now >= this.#notBefore)
+      void this.#issue(planned.due.slice(0, batchSize));
+    else
+      this.#schedule(Math.max(planned.due.length > 0 ? this.#notBefore : planned.next, now), now);
   }
 
   #plan(now: number): ReturnType<typeof plan> {
     const { entries, activeAuthority } = this.#state;
-    return plan({ entries, held: this.#held, activeAuthority, activeSince: this.#activeSince, reissueSpreadMs, now });
+    return plan({
+      entries,
+      held: this.#held,
+      activeAuthority,
+      activeSince: this.#activeSince,
+      reissueSpreadMs,
+      now,
+    });
   }
 
   #schedule(at: number, now: number): void {
@@ -169,14 +190,20 @@ export class WorkloadIdentities {
       if (fresh.length === due.length) this.#succeeded();
       else this.#failed("the issuer refused some");
       if (fresh.length > 0) {
-        log.info({ svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) }, "SVIDs issued");
+        log.info(
+          { svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) },
+          "SVIDs issued",
+        );
         this.#tellWatchers();
         this.#options.onChange();
       }
     } catch (thrown) {
       metrics.increment("herald_node_sign_failures_total");
       this.#failed(reasonOf(thrown));
-      log.warn({ entries: due.length, reason: reasonOf(thrown), retryMs: this.#notBefore - clock.now() }, "could not get SVIDs; serving what is cached");
+      log.warn(
+        { entries: due.length, reason: reasonOf(thrown), retryMs: this.#notBefore - clock.now() },
+        "could not get SVIDs; serving what is cached",
+      );
     } finally {
       this.#signing = false;
     }
@@ -198,11 +225,20 @@ export class WorkloadIdentities {
       const result = results[index];
       if (pair === undefined || result === undefined) return [];
       if (!result.ok) {
-        this.#options.log.warn({ entry: entry.id, code: result.code, reason: result.reason }, "the issuer refused an SVID");
+        this.#options.log.warn(
+          { entry: entry.id, code: result.code, reason: result.reason },
+          "the issuer refused an SVID",
+        );
         return [];
       }
       const chain = result.chain.map((der) => Buffer.from(der, "base64"));
-      const svid: CachedSvid = { entry: entry.id, revision: entry.revision, spiffeId: entry.spiffeId, chain, privateKey: exportPrivateKey(pair.privateKey) };
+      const svid: CachedSvid = {
+        entry: entry.id,
+        revision: entry.revision,
+        spiffeId: entry.spiffeId,
+        chain,
+        privateKey: exportPrivateKey(pair.privateKey),
+      };
       return this.#isServable(svid) ? [svid] : [];
     });
   }
@@ -213,7 +249,10 @@ export class WorkloadIdentities {
       checkServable(servable(svid, ""), this.#state.bundle, this.#options.clock.now());
       return true;
     } catch (refused) {
-      this.#options.log.error({ alarm: "bad-svid", entry: svid.entry, reason: reasonOf(refused) }, "an SVID from the issuer does not hold; not using it");
+      this.#options.log.error(
+        { alarm: "bad-svid", entry: svid.entry, reason: reasonOf(refused) },
+        "an SVID from the issuer does not hold; not using it",
+      );
       return false;
     }
   }
@@ -236,14 +275,29 @@ export class WorkloadIdentities {
     const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
     const svid = servable(cached, hint);
     const spread = this.#options.random.fraction();
-    this.#held.set(cached.entry, { entry: cached.entry, revision: cached.revision, authority: certificate.authorityKeyId ?? "", spread, notBefore, notAfter, svid });
+    this.#held.set(cached.entry, {
+      entry: cached.entry,
+      revision: cached.revision,
+      authority: certificate.authorityKeyId ?? "",
+      spread,
+      notBefore,
+      notAfter,
+      svid,
+    });
   }
 
   #letGo(): void {
     const { gone } = this.#plan(this.#options.clock.now());
     if (gone.length === 0) return;
     for (const entry of gone) this.#held.delete(entry);
-    this.#options.cache.remove(gone).catch((thrown: unknown) => this.#options.log.warn({ reason: reasonOf(thrown) }, "could not remove old SVIDs from the cache"));
+    this.#options.cache
+      .remove(gone)
+      .catch((thrown: unknown) =>
+        this.#options.log.warn(
+          { reason: reasonOf(thrown) },
+          "could not remove old SVIDs from the cache",
+        ),
+      );
     this.#options.onChange();
   }
 
@@ -283,6 +337,7 @@ function sameView(a: WorkloadView, b: WorkloadView): boolean {
 function servable(cached: CachedSvid, hint: string): X509Svid {
   const { spiffeId: id, chain, privateKey } = cached;
   const [leaf] = chain;
-  const { serial, notAfter: expiresAt } = leaf === undefined ? { serial: "", notAfter: 0 } : parseCertificate(leaf);
+  const { serial, notAfter: expiresAt } =
+    leaf === undefined ? { serial: "", notAfter: 0 } : parseCertificate(leaf);
   return { id, chain, privateKey, serial, expiresAt, hint };
 }

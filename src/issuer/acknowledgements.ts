@@ -1,7 +1,7 @@
+import type { KeyFinder } from "../core/envelope/envelope.ts";
 import { type Opened, openEnvelope } from "../core/envelope/envelope.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
 import type { Ack } from "../core/envelope/payloads.ts";
-import type { KeyFinder } from "../core/envelope/envelope.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Journal } from "./ports.ts";
 
@@ -28,7 +28,8 @@ export class Acknowledgements {
   async keep(ack: Opened<"ack">): Promise<boolean> {
     const { payload } = ack;
     const known = this.#newest.get(payload.node);
-    if (known !== undefined && known.boot === payload.boot && known.counter >= payload.counter) return false;
+    if (known !== undefined && known.boot === payload.boot && known.counter >= payload.counter)
+      return false;
     await this.#journal.append([{ kind: "ack", key: token26(payload.node), bytes: ack.bytes }]);
     this.#newest.set(payload.node, payload);
     return true;

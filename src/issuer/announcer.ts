@@ -1,5 +1,5 @@
-import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -67,7 +67,11 @@ export class Announcer {
       sequence: String(this.#sequence).padStart(16, "0"),
       data,
     };
-    this.#waiting.push({ id, type: `${type}.${token26(`spiffe://${trustDomain}`)}`, bytes: Buffer.from(JSON.stringify(event), "utf8") });
+    this.#waiting.push({
+      id,
+      type: `${type}.${token26(`spiffe://${trustDomain}`)}`,
+      bytes: Buffer.from(JSON.stringify(event), "utf8"),
+    });
     if (this.#waiting.length > mostWaiting) this.#waiting.shift();
     void this.#send();
   }
@@ -81,13 +85,20 @@ export class Announcer {
     const { stream, clock, random, log } = this.#options;
     const backoff = exponentialBackoff({ baseMs: 200, maxMs: 10_000, random });
     this.#sending = true;
-    for (let next = this.#waiting[0]; next !== undefined && !this.#stopped; next = this.#waiting[0]) {
+    for (
+      let next = this.#waiting[0];
+      next !== undefined && !this.#stopped;
+      next = this.#waiting[0]
+    ) {
       try {
         await stream.publishEvent(next);
         if (this.#waiting[0] === next) this.#waiting.shift();
         backoff.reset();
       } catch (thrown) {
-        log.warn({ reason: reasonOf(thrown), waiting: this.#waiting.length }, "the event stream does not answer; trying again");
+        log.warn(
+          { reason: reasonOf(thrown), waiting: this.#waiting.length },
+          "the event stream does not answer; trying again",
+        );
         await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
       }
     }

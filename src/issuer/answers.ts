@@ -9,7 +9,10 @@ const keptAnswers = 10_000;
 /** The same request gets the same answer: remembers answers, also those still being made, by the request's digest. */
 export class Answers {
   readonly #clock: Clock;
-  readonly #kept = new Map<string, { readonly answer: Promise<Uint8Array>; readonly until: number }>();
+  readonly #kept = new Map<
+    string,
+    { readonly answer: Promise<Uint8Array>; readonly until: number }
+  >();
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -72,9 +72,13 @@ export class AuditChain {
       await this.#options.stream.appendAudit(this.#options.name, this.#unsent);
       this.#unsent = undefined;
     } catch (cause) {
-      throw new IssuerError("AUDIT_UNAVAILABLE", "the audit stream did not take the record, so nothing was signed; check NATS with `herald doctor`", {
-        cause,
-      });
+      throw new IssuerError(
+        "AUDIT_UNAVAILABLE",
+        "the audit stream did not take the record, so nothing was signed; check NATS with `herald doctor`",
+        {
+          cause,
+        },
+      );
     }
   }
 }

@@ -41,12 +41,17 @@ export class Authorities {
   }
 
   list(): readonly AuthorityState[] {
-    return this.#options.state.list("authority").toSorted((a, b) => a.notAfter - b.notAfter || (a.authority < b.authority ? -1 : 1));
+    return this.#options.state
+      .list("authority")
+      .toSorted((a, b) => a.notAfter - b.notAfter || (a.authority < b.authority ? -1 : 1));
   }
 
   /** Those that belong into the bundle. */
   trusted(): readonly AuthorityState[] {
-    return this.list().filter((authority) => authority.status !== "removed" && authority.notAfter > this.#options.clock.now());
+    return this.list().filter(
+      (authority) =>
+        authority.status !== "removed" && authority.notAfter > this.#options.clock.now(),
+    );
   }
 
   find(id: string): AuthorityState | undefined {
@@ -58,7 +63,11 @@ export class Authorities {
   }
 
   /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
-  async create(): Promise<{ readonly id: string; readonly der: Uint8Array; readonly notAfter: number }> {
+  async create(): Promise<{
+    readonly id: string;
+    readonly der: Uint8Array;
+    readonly notAfter: number;
+  }> {
     const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
     const id = newId(random);
     const now = clock.now();
@@ -76,13 +85,22 @@ export class Authorities {
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
   async signing(): Promise<SigningAuthority> {
     const active = this.active();
-    if (active === undefined) throw missing("there is no active X.509 authority; run `herald ca rotate`");
+    if (active === undefined)
+      throw missing("there is no active X.509 authority; run `herald ca rotate`");
     const known = this.#signing.get(active.authority);
     if (known !== undefined) return known;
     const signer = await this.#options.keys.open(active.authority);
-    if (signer === undefined) throw missing(`the key of authority ${active.authority} is gone from the key store; run \`herald ca rotate\``);
+    if (signer === undefined)
+      throw missing(
+        `the key of authority ${active.authority} is gone from the key store; run \`herald ca rotate\``,
+      );
     const certificate = parseCertificate(Buffer.from(active.certificate, "base64"));
-    const signing: SigningAuthority = { id: active.authority, certificate, template: svidTemplate(certificate), signer };
+    const signing: SigningAuthority = {
+      id: active.authority,
+      certificate,
+      template: svidTemplate(certificate),
+      signer,
+    };
     this.#signing.set(active.authority, signing);
     return signing;
   }
@@ -93,7 +111,10 @@ export function authorityKey(id: string): string {
 }
 
 /** The change that writes an authority, new or known, in a status. */
-export function authorityChange(authority: Pick<AuthorityState, "authority" | "certificate" | "notAfter">, status: AuthorityState["status"]): Change {
+export function authorityChange(
+  authority: Pick<AuthorityState, "authority" | "certificate" | "notAfter">,
+  status: AuthorityState["status"],
+): Change {
   const { authority: id, certificate, notAfter } = authority;
   return {
     kind: "authority",

@@ -2,9 +2,20 @@ import { createHash } from "node:crypto";
 import { printCompactJson } from "../core/envelope/compact-json.ts";
 import { groupIndexKey, groupPageKey, manifestKey } from "../core/envelope/object-keys.ts";
 import type { NodeRecordState } from "../core/envelope/payloads.ts";
-import { compareEntries, type Entry, type NodeSelection, type NodeTraits } from "../core/policy/entry.ts";
+import {
+  compareEntries,
+  type Entry,
+  type NodeSelection,
+  type NodeTraits,
+} from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
-import { isReserved, pathOf, type SpiffeId, type TrustDomain, trustDomainOf } from "../core/spiffe/spiffe-id.ts";
+import {
+  isReserved,
+  pathOf,
+  type SpiffeId,
+  type TrustDomain,
+  trustDomainOf,
+} from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import { IssuerError } from "./error.ts";
@@ -61,13 +72,28 @@ export class Entries {
     await this.#write(wanted.nodes, () => {
       const same = this.list().find((entry) => sameRule(entry, wanted));
       if (same !== undefined) {
-        throw new IssuerError("ENTRY_EXISTS", `entry ${same.id} already gives ${same.spiffeId} to the same selectors on the same nodes`);
+        throw new IssuerError(
+          "ENTRY_EXISTS",
+          `entry ${same.id} already gives ${same.spiffeId} to the same selectors on the same nodes`,
+        );
       }
       const { spiffeId, nodes, selectors, dnsNames, hint, priority } = wanted;
-      const x509TtlSeconds = wanted.x509TtlSeconds === 0 ? this.#options.defaultTtlSeconds : wanted.x509TtlSeconds;
+      const x509TtlSeconds =
+        wanted.x509TtlSeconds === 0 ? this.#options.defaultTtlSeconds : wanted.x509TtlSeconds;
       return {
         id,
-        build: (revision) => ({ id, revision, spiffeId, nodes, selectors, x509TtlSeconds, dnsNames, hint, priority, createdAt: this.#options.clock.now() }),
+        build: (revision) => ({
+          id,
+          revision,
+          spiffeId,
+          nodes,
+          selectors,
+          x509TtlSeconds,
+          dnsNames,
+          hint,
+          priority,
+          createdAt: this.#options.clock.now(),
+        }),
       };
     });
     return this.#mustFind(id);
@@ -87,13 +113,19 @@ export class Entries {
   async refreshViews(): Promise<void> {
     const records = this.#options.state.list("node-record");
     await this.#options.state.change(
-      () => [groupIndexChange(() => this.#shared()), ...records.map((record) => this.manifestChange(record))],
+      () => [
+        groupIndexChange(() => this.#shared()),
+        ...records.map((record) => this.manifestChange(record)),
+      ],
       () => this.#storePages(this.#shared()),
     );
   }
 
   /** The manifest of one node as a change; also used when the node enrols. */
-  manifestChange(record: Pick<NodeRecordState, "node" | "labels" | "banned">, entries: () => readonly Entry[] = () => this.list()): Change {
+  manifestChange(
+    record: Pick<NodeRecordState, "node" | "labels" | "banned">,
+    entries: () => readonly Entry[] = () => this.list(),
+  ): Change {
     const { node, labels, banned } = record;
     return {
       kind: "manifest",
@@ -103,7 +135,9 @@ export class Entries {
         node,
         labels,
         banned,
-        entries: entries().filter((entry) => entry.nodes.kind === "ids" && entry.nodes.ids.includes(node)),
+        entries: entries().filter(
+          (entry) => entry.nodes.kind === "ids" && entry.nodes.ids.includes(node),
+        ),
       }),
     };
   }
@@ -112,7 +146,10 @@ export class Entries {
    * Writes one entry and the views that show it as one change. A crash in between is repaired at the next start, which signs every view anew.
    * Pages come first, since the index names them by content.
    */
-  async #write(nodes: NodeSelection, decide: () => { readonly id: string; readonly build: (revision: bigint) => Entry | null }): Promise<void> {
+  async #write(
+    nodes: NodeSelection,
+    decide: () => { readonly id: string; readonly build: (revision: bigint) => Entry | null },
+  ): Promise<void> {
     const { state } = this.#options;
     let after: readonly Entry[] = [];
     await state.change(
@@ -136,7 +173,9 @@ export class Entries {
 
   #viewChanges(nodes: NodeSelection, entries: () => readonly Entry[]): readonly Change[] {
     if (nodes.kind !== "ids") return [groupIndexChange(() => entries().filter(isShared))];
-    const records = this.#options.state.list("node-record").filter((record) => nodes.ids.includes(record.node));
+    const records = this.#options.state
+      .list("node-record")
+      .filter((record) => nodes.ids.includes(record.node));
     return records.map((record) => this.manifestChange(record, entries));
   }
 
@@ -153,20 +192,36 @@ export class Entries {
     const refuse = (field: string, why: string): never => {
       throw new IssuerError("ENTRY_INVALID", `${field}: ${why}`);
     };
-    if (trustDomainOf(wanted.spiffeId) !== trustDomain) refuse("spiffe-id", `${wanted.spiffeId} is not in this trust domain (${trustDomain})`);
-    if (pathOf(wanted.spiffeId) === "") refuse("spiffe-id", "a workload's ID has a path, such as /web");
-    if (isReserved(wanted.spiffeId)) refuse("spiffe-id", "paths below /herald/ are reserved for Herald's own nodes and issuers");
-    if (wanted.selectors.length === 0) refuse("selector", "give at least one, such as unix:uid:1000; an entry without selectors would fit nobody");
+    if (trustDomainOf(wanted.spiffeId) !== trustDomain)
+      refuse("spiffe-id", `${wanted.spiffeId} is not in this trust domain (${trustDomain})`);
+    if (pathOf(wanted.spiffeId) === "")
+      refuse("spiffe-id", "a workload's ID has a path, such as /web");
+    if (isReserved(wanted.spiffeId))
+      refuse("spiffe-id", "paths below /herald/ are reserved for Herald's own nodes and issuers");
+    if (wanted.selectors.length === 0)
+      refuse(
+        "selector",
+        "give at least one, such as unix:uid:1000; an entry without selectors would fit nobody",
+      );
     if (wanted.x509TtlSeconds < 0 || wanted.x509TtlSeconds > maxTtlSeconds) {
-      refuse("x509-ttl", `${wanted.x509TtlSeconds} s is not between 1 and this issuer's limit of ${maxTtlSeconds} s`);
+      refuse(
+        "x509-ttl",
+        `${wanted.x509TtlSeconds} s is not between 1 and this issuer's limit of ${maxTtlSeconds} s`,
+      );
     }
-    for (const name of wanted.dnsNames) if (!isDnsName(name)) refuse("dns-name", `${JSON.stringify(name)} is not a DNS name`);
-    if (Buffer.byteLength(wanted.hint) > 1024) refuse("hint", "is longer than 1024 bytes (WAPI-16)");
+    for (const name of wanted.dnsNames)
+      if (!isDnsName(name)) refuse("dns-name", `${JSON.stringify(name)} is not a DNS name`);
+    if (Buffer.byteLength(wanted.hint) > 1024)
+      refuse("hint", "is longer than 1024 bytes (WAPI-16)");
   }
 
   #mustFind(id: string): Entry {
     const entry = this.find(id);
-    if (entry === undefined) throw new IssuerError("ENTRY_NOT_FOUND", `there is no entry ${id}; \`herald entry list\` shows them`);
+    if (entry === undefined)
+      throw new IssuerError(
+        "ENTRY_NOT_FOUND",
+        `there is no entry ${id}; \`herald entry list\` shows them`,
+      );
     return entry;
   }
 }
@@ -185,16 +240,25 @@ function isShared(entry: Entry): boolean {
 }
 
 function groupIndexChange(shared: () => readonly Entry[]): Change {
-  return { kind: "group-index", key: groupIndexKey, content: (stamp) => ({ ...stamp, ...groupIndex(shared()) }) };
+  return {
+    kind: "group-index",
+    key: groupIndexKey,
+    content: (stamp) => ({ ...stamp, ...groupIndex(shared()) }),
+  };
 }
 
 /** Few entries lie in the index itself; more are paged, so that one signed object switches them over. */
-function groupIndex(shared: readonly Entry[]): { entries: readonly Entry[]; pages: readonly { key: string; sha256: string }[] } {
+function groupIndex(shared: readonly Entry[]): {
+  entries: readonly Entry[];
+  pages: readonly { key: string; sha256: string }[];
+} {
   if (shared.length <= entriesPerPage) return { entries: shared, pages: [] };
   return { entries: [], pages: pagesOf(shared).map(({ key, sha256 }) => ({ key, sha256 })) };
 }
 
-function pagesOf(shared: readonly Entry[]): readonly { readonly key: string; readonly sha256: string; readonly bytes: Buffer }[] {
+function pagesOf(
+  shared: readonly Entry[],
+): readonly { readonly key: string; readonly sha256: string; readonly bytes: Buffer }[] {
   if (shared.length <= entriesPerPage) return [];
   const pages: { key: string; sha256: string; bytes: Buffer }[] = [];
   for (let start = 0; start < shared.length; start += entriesPerPage) {
@@ -215,5 +279,10 @@ function sameRule(entry: Entry, wanted: NewEntry): boolean {
 
 /** RFC 1035, section 2.3.1, with a leading wildcard label allowed (RFC 6125). */
 function isDnsName(name: string): boolean {
-  return name.length <= 253 && /^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
+  return (
+    name.length <= 253 &&
+    /^(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(
+      name,
+    )
+  );
 }

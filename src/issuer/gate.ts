@@ -22,15 +22,28 @@ export interface GateFacts {
 
 /** Live nodes: those with an SVID that has not ended, unless banned. */
 export function liveNodes(facts: GateFacts): readonly NodeRecordState[] {
-  return facts.records.filter((record) => !record.banned && lastEnd(record, facts.ackOf(record.node)) > facts.now);
+  return facts.records.filter(
+    (record) => !record.banned && lastEnd(record, facts.ackOf(record.node)) > facts.now,
+  );
 }
 
 /** Has every live node, and every consumer of the bundle on it, accepted `trustDomain`'s bundle of at least `sequence`? Empty means yes. */
-export function waitingForBundle(facts: GateFacts, bundle: { readonly trustDomain: TrustDomain; readonly sequence: bigint; readonly key: string; readonly seq: bigint; readonly term: bigint }): readonly Waiting[] {
+export function waitingForBundle(
+  facts: GateFacts,
+  bundle: {
+    readonly trustDomain: TrustDomain;
+    readonly sequence: bigint;
+    readonly key: string;
+    readonly seq: bigint;
+    readonly term: bigint;
+  },
+): readonly Waiting[] {
   return liveNodes(facts).flatMap(({ node }) => {
     const ack = facts.ackOf(node);
     const applied = ack?.applied[bundle.key];
-    const has = applied !== undefined && (applied.term > bundle.term || (applied.term === bundle.term && applied.seq >= bundle.seq));
+    const has =
+      applied !== undefined &&
+      (applied.term > bundle.term || (applied.term === bundle.term && applied.seq >= bundle.seq));
     if (ack === undefined || !has) return [waiting(node, "", "has not acknowledged the bundle")];
     return ack.consumers.flatMap((consumer) => {
       const reason = consumerLacks(consumer, bundle, facts.now);
@@ -43,20 +56,37 @@ export function waitingForBundle(facts: GateFacts, bundle: { readonly trustDomai
 export function waitingForReissue(facts: GateFacts, authority: string): readonly Waiting[] {
   return liveNodes(facts).flatMap(({ node }) => {
     const ack = facts.ackOf(node);
-    if (ack === undefined) return [waiting(node, "", "has not told which authorities its SVIDs chain to")];
-    const left = ack.authorities.find((use) => use.authority === authority && use.until > facts.now);
-    return left === undefined ? [] : [waiting(node, "", `${left.svids} live SVID(s) of the old authority`)];
+    if (ack === undefined)
+      return [waiting(node, "", "has not told which authorities its SVIDs chain to")];
+    const left = ack.authorities.find(
+      (use) => use.authority === authority && use.until > facts.now,
+    );
+    return left === undefined
+      ? []
+      : [waiting(node, "", `${left.svids} live SVID(s) of the old authority`)];
   });
 }
 
-function consumerLacks(consumer: ConsumerReport, bundle: { readonly trustDomain: TrustDomain; readonly sequence: bigint }, now: number): Pick<Waiting, "reason" | "blocks"> | undefined {
+function consumerLacks(
+  consumer: ConsumerReport,
+  bundle: { readonly trustDomain: TrustDomain; readonly sequence: bigint },
+  now: number,
+): Pick<Waiting, "reason" | "blocks"> | undefined {
   const sent = consumer.sent[bundle.trustDomain];
   if (sent === undefined) return undefined;
-  if (consumer.refusal !== null) return { reason: `refused ${consumer.refusal.name}: ${consumer.refusal.reason}`, blocks: true };
+  if (consumer.refusal !== null)
+    return { reason: `refused ${consumer.refusal.name}: ${consumer.refusal.reason}`, blocks: true };
   const accepted = (consumer.acknowledged[bundle.trustDomain] ?? 0n) >= bundle.sequence;
   if (!consumer.connected && consumer.heldUntil <= now) return undefined;
-  if (!accepted) return { reason: consumer.connected ? "has not acknowledged the bundle" : "is away, and what it holds has not ended", blocks: false };
-  if (consumer.kind === "workload-api" && consumer.flushedAt + settleMs > now) return { reason: "was flushed less than 10 s ago", blocks: false };
+  if (!accepted)
+    return {
+      reason: consumer.connected
+        ? "has not acknowledged the bundle"
+        : "is away, and what it holds has not ended",
+      blocks: false,
+    };
+  if (consumer.kind === "workload-api" && consumer.flushedAt + settleMs > now)
+    return { reason: "was flushed less than 10 s ago", blocks: false };
   return undefined;
 }
 

@@ -1,5 +1,10 @@
 import { type EnvelopeSigner, sealEnvelope } from "../core/envelope/envelope.ts";
-import { bundleKey, controlKey, groupIndexKey, revocationsKey } from "../core/envelope/object-keys.ts";
+import {
+  bundleKey,
+  controlKey,
+  groupIndexKey,
+  revocationsKey,
+} from "../core/envelope/object-keys.ts";
 import type { HeadRef, ObjectRef } from "../core/envelope/payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
@@ -68,7 +73,12 @@ export class Heads {
     if (state.fenced) return;
     this.#n += 1n;
     const objects: Record<string, ObjectRef> = {};
-    for (const key of [controlKey, bundleKey(trustDomain), revocationsKey(trustDomain), groupIndexKey]) {
+    for (const key of [
+      controlKey,
+      bundleKey(trustDomain),
+      revocationsKey(trustDomain),
+      groupIndexKey,
+    ]) {
       const ref = state.ref(key);
       if (ref !== undefined) objects[key] = ref;
     }
@@ -91,7 +101,9 @@ export class Heads {
   #schedule(delayMs: number): void {
     this.#timer?.cancel();
     this.#timer = this.#options.clock.after(delayMs, () => {
-      this.announce().catch((thrown: unknown) => this.#options.log.error({ reason: reasonOf(thrown) }, "could not send a head"));
+      this.announce().catch((thrown: unknown) =>
+        this.#options.log.error({ reason: reasonOf(thrown) }, "could not send a head"),
+      );
     });
   }
 }

@@ -41,20 +41,45 @@ export interface Linted {
 export type Recorded = Linted & { readonly [recordedBrand]: true };
 
 /** @throws SvidError when the bytes say anything else than `wanted`. */
-export function lint(wanted: Wanted, authority: SigningAuthority, at: { readonly clock: Clock; readonly random: Random }): Linted {
+export function lint(
+  wanted: Wanted,
+  authority: SigningAuthority,
+  at: { readonly clock: Clock; readonly random: Random },
+): Linted {
   const now = at.clock.now();
   const serial = newSerial(at.random);
   const notBefore = now - backdateMs;
   const notAfter = Math.min(now + wanted.ttlSeconds * 1000, authority.certificate.notAfter);
   const { id, spki, dnsNames, isForEntry } = wanted;
   const tbs = authority.template.toBeSigned({ serial, spki, id, dnsNames, notBefore, notAfter });
-  lintSvid(tbs, { id, dnsNames, spki, serial, notBefore, notAfter, authority: authority.certificate, now, isForEntry });
-  const linted = { id, serial: Buffer.from(serial).toString("hex"), tbs, tbsSha256: sha256Hex(tbs), notAfter, authority };
+  lintSvid(tbs, {
+    id,
+    dnsNames,
+    spki,
+    serial,
+    notBefore,
+    notAfter,
+    authority: authority.certificate,
+    now,
+    isForEntry,
+  });
+  const linted = {
+    id,
+    serial: Buffer.from(serial).toString("hex"),
+    tbs,
+    tbsSha256: sha256Hex(tbs),
+    notAfter,
+    authority,
+  };
   return linted as unknown as Linted;
 }
 
 /** One audit record for the whole batch. @throws IssuerError AUDIT_UNAVAILABLE, and then nothing may be signed. */
-export async function record(chain: AuditChain, batch: readonly Linted[], action: (batch: readonly Linted[]) => AuditAction): Promise<readonly Recorded[]> {
+export async function record(
+  chain: AuditChain,
+  batch: readonly Linted[],
+  action: (batch: readonly Linted[]) => AuditAction,
+): Promise<readonly Recorded[]> {
   if (batch.length > 0) await chain.record(action(batch));
   return batch as readonly Recorded[];
 }

@@ -6,7 +6,12 @@ import type { NodeRecordState, TokenState } from "../core/envelope/payloads.ts";
 import { sealSecret } from "../core/envelope/sealed-secret.ts";
 import { spkiOf } from "../core/envelope/signers.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
-import { parseSpiffeId, type SpiffeId, type TrustDomain, trustDomainId } from "../core/spiffe/spiffe-id.ts";
+import {
+  parseSpiffeId,
+  type SpiffeId,
+  type TrustDomain,
+  trustDomainId,
+} from "../core/spiffe/spiffe-id.ts";
 import { readCsr } from "../core/x509/csr.ts";
 import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -66,21 +71,42 @@ export class Nodes {
   }
 
   /** The join string is shown once; only its public half is kept. @throws IssuerError NODE_NAME_INVALID, NODE_NAME_TAKEN */
-  async createToken(nodeName: string, labels: Readonly<Record<string, string>>): Promise<{ readonly joinString: string; readonly expires: number }> {
+  async createToken(
+    nodeName: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<{ readonly joinString: string; readonly expires: number }> {
     const { random, clock, pin, state } = this.#options;
     if (!/^[a-z0-9-]{1,64}$/.test(nodeName)) {
-      throw new IssuerError("NODE_NAME_INVALID", `node name ${JSON.stringify(nodeName)}: use 1 to 64 of a-z, 0-9 and -`);
+      throw new IssuerError(
+        "NODE_NAME_INVALID",
+        `node name ${JSON.stringify(nodeName)}: use 1 to 64 of a-z, 0-9 and -`,
+      );
     }
     const node = this.#idOf(nodeName);
     if (state.get("node-record", recordKeyOf(node)) !== undefined) {
-      throw new IssuerError("NODE_NAME_TAKEN", `${node} is enrolled; a join token enrols a name once (ENR-05). Choose another name`);
+      throw new IssuerError(
+        "NODE_NAME_TAKEN",
+        `${node} is enrolled; a join token enrols a name once (ENR-05). Choose another name`,
+      );
     }
     const id = newId(random);
     const seed = random.bytes(32);
     const expires = clock.now() + tokenLifeMs;
     const publicKey = spkiOf(keyOfSeed(seed)).toString("base64");
     await state.change(() => [
-      { kind: "token", key: tokenKey(id), content: (stamp) => ({ ...stamp, token: id, publicKey, expires, nodeName, labels, usedBy: null }) },
+      {
+        kind: "token",
+        key: tokenKey(id),
+        content: (stamp) => ({
+          ...stamp,
+          token: id,
+          publicKey,
+          expires,
+          nodeName,
+          labels,
+          usedBy: null,
+        }),
+      },
     ]);
     return { joinString: formatJoinString({ token: id, seed, pin }), expires };
   }
@@ -96,21 +122,40 @@ export class Nodes {
     return result;
   }
 
-  async #enrol(bytes: Uint8Array): Promise<{ readonly enrolled: Enrolled; readonly request: string }> {
-    if (bytes.byteLength > maxRequestBytes) throw new Refusal("CSR_INVALID", "the request is too large");
+  async #enrol(
+    bytes: Uint8Array,
+  ): Promise<{ readonly enrolled: Enrolled; readonly request: string }> {
+    if (bytes.byteLength > maxRequestBytes)
+      throw new Refusal("CSR_INVALID", "the request is too large");
     const { request, token } = this.#redeemable(bytes);
     const { payload } = request;
     const spki = proveCsr(payload.csr);
     const keyId = keyIdOf(spki);
     if (token.usedBy !== null && token.usedBy !== keyId) {
-      this.#options.log.error({ alarm: "token-reuse", token: token.token, node: payload.nodeName }, "a join token was tried again with another key");
-      throw new Refusal("TOKEN_USED", "the token was redeemed by another key; if that was not you, ban that node. Make a new token with `herald node token`");
+      this.#options.log.error(
+        { alarm: "token-reuse", token: token.token, node: payload.nodeName },
+        "a join token was tried again with another key",
+      );
+      throw new Refusal(
+        "TOKEN_USED",
+        "the token was redeemed by another key; if that was not you, ban that node. Make a new token with `herald node token`",
+      );
     }
     const node = this.#idOf(payload.nodeName);
     const certificate = await this.#lintNode(node, spki);
-    await this.#options.state.change(() => [...this.#redemption(token, keyId), ...this.#newRecord({ node, token, spki, keyId, expiresAt: certificate.notAfter })]);
-    const chain = await this.#signRecorded(certificate, { kind: "node-enrolled", by: `join_token ${token.token}` });
-    const sealedBusSeed = await sealSecret(this.#options.busSeed, sealingKeyOf(payload.sealingKey), request.digest);
+    await this.#options.state.change(() => [
+      ...this.#redemption(token, keyId),
+      ...this.#newRecord({ node, token, spki, keyId, expiresAt: certificate.notAfter }),
+    ]);
+    const chain = await this.#signRecorded(certificate, {
+      kind: "node-enrolled",
+      by: `join_token ${token.token}`,
+    });
+    const sealedBusSeed = await sealSecret(
+      this.#options.busSeed,
+      sealingKeyOf(payload.sealingKey),
+      request.digest,
+    );
     return { enrolled: { node, chain, sealedBusSeed }, request: request.digest };
   }
 
@@ -119,15 +164,26 @@ export class Nodes {
     const { record: known, request } = admitted;
     const now = this.#options.clock.now();
     if (now > known.expiresAt + lateRenewalMs) {
-      throw new Refusal("RENEWAL_TOO_LATE", "the node was away for more than 30 days after its SVID ended; enrol it again with a fresh join token");
+      throw new Refusal(
+        "RENEWAL_TOO_LATE",
+        "the node was away for more than 30 days after its SVID ended; enrol it again with a fresh join token",
+      );
     }
     const spki = proveCsr(request.payload.csr);
     const keyId = keyIdOf(spki);
-    if (known.retired.includes(keyId)) throw new Refusal("KEY_RETIRED", "a renewal brings a new key, not one that was replaced");
+    if (known.retired.includes(keyId))
+      throw new Refusal("KEY_RETIRED", "a renewal brings a new key, not one that was replaced");
     const certificate = await this.#lintNode(known.node, spki);
-    const next = keyId === known.current.keyId ? null : { keyId, spki: Buffer.from(spki).toString("base64") };
-    await this.#writeRecord(known, (current) => ({ ...current, next, expiresAt: certificate.notAfter }));
-    return { chain: await this.#signRecorded(certificate, { kind: "node-renewed", by: "node key" }) };
+    const next =
+      keyId === known.current.keyId ? null : { keyId, spki: Buffer.from(spki).toString("base64") };
+    await this.#writeRecord(known, (current) => ({
+      ...current,
+      next,
+      expiresAt: certificate.notAfter,
+    }));
+    return {
+      chain: await this.#signRecorded(certificate, { kind: "node-renewed", by: "node key" }),
+    };
   }
 
   /** The first use of the next key retires the current one. */
@@ -142,26 +198,53 @@ export class Nodes {
   #redeemable(bytes: Uint8Array): { request: ReturnType<typeof openEnrol>; token: TokenState } {
     let token: TokenState | undefined;
     const request = openEnrol(bytes, (keyId) => {
-      token = this.#options.state.list("token").find((candidate) => keyIdOf(Buffer.from(candidate.publicKey, "base64")) === keyId);
-      if (token === undefined) throw new Refusal("TOKEN_UNKNOWN", "no such join token; make one with `herald node token`");
+      token = this.#options.state
+        .list("token")
+        .find((candidate) => keyIdOf(Buffer.from(candidate.publicKey, "base64")) === keyId);
+      if (token === undefined)
+        throw new Refusal("TOKEN_UNKNOWN", "no such join token; make one with `herald node token`");
       return token.publicKey;
     });
     const { payload } = request;
-    if (token === undefined || payload.token !== token.token) throw new Refusal("TOKEN_UNKNOWN", "the request names another token than it is signed with");
+    if (token === undefined || payload.token !== token.token)
+      throw new Refusal("TOKEN_UNKNOWN", "the request names another token than it is signed with");
     if (payload.td !== this.#options.trustDomain || payload.pin !== this.#options.pin) {
-      throw new Refusal("TOKEN_UNKNOWN", `the token is for another control root than ${this.#options.trustDomain}'s; check the issuer's URL`);
+      throw new Refusal(
+        "TOKEN_UNKNOWN",
+        `the token is for another control root than ${this.#options.trustDomain}'s; check the issuer's URL`,
+      );
     }
-    if (payload.nodeName !== token.nodeName) throw new Refusal("NODE_NAME", `the token is for node ${token.nodeName}, not ${payload.nodeName}`);
-    if (this.#options.clock.now() > token.expires) throw new Refusal("TOKEN_EXPIRED", "the token has expired; make a new one with `herald node token`");
+    if (payload.nodeName !== token.nodeName)
+      throw new Refusal(
+        "NODE_NAME",
+        `the token is for node ${token.nodeName}, not ${payload.nodeName}`,
+      );
+    if (this.#options.clock.now() > token.expires)
+      throw new Refusal(
+        "TOKEN_EXPIRED",
+        "the token has expired; make a new one with `herald node token`",
+      );
     refuseStale(payload.at, this.#options.clock.now());
     return { request, token };
   }
 
   #redemption(token: TokenState, keyId: string): readonly Change[] {
-    return [{ kind: "token", key: tokenKey(token.token), content: (stamp) => ({ ...token, ...stamp, usedBy: keyId }) }];
+    return [
+      {
+        kind: "token",
+        key: tokenKey(token.token),
+        content: (stamp) => ({ ...token, ...stamp, usedBy: keyId }),
+      },
+    ];
   }
 
-  #newRecord(seen: { node: SpiffeId; token: TokenState; spki: Uint8Array; keyId: string; expiresAt: number }): readonly Change[] {
+  #newRecord(seen: {
+    node: SpiffeId;
+    token: TokenState;
+    spki: Uint8Array;
+    keyId: string;
+    expiresAt: number;
+  }): readonly Change[] {
     const { node, token, keyId, expiresAt } = seen;
     const key = { keyId, spki: Buffer.from(seen.spki).toString("base64") };
     const traits = { node, labels: token.labels, banned: false };
@@ -169,13 +252,24 @@ export class Nodes {
       {
         kind: "node-record",
         key: recordKeyOf(node),
-        content: (stamp) => ({ ...stamp, ...traits, current: key, next: null, retired: [], enrolledAt: stamp.at, expiresAt }),
+        content: (stamp) => ({
+          ...stamp,
+          ...traits,
+          current: key,
+          next: null,
+          retired: [],
+          enrolledAt: stamp.at,
+          expiresAt,
+        }),
       },
       this.#options.entries.manifestChange(traits),
     ];
   }
 
-  async #writeRecord(known: NodeRecordState, update: (current: NodeRecordState) => NodeRecordState): Promise<void> {
+  async #writeRecord(
+    known: NodeRecordState,
+    update: (current: NodeRecordState) => NodeRecordState,
+  ): Promise<void> {
     const key = recordKeyOf(known.node);
     await this.#options.state.change(() => {
       const updated = update(this.#options.state.get("node-record", key) ?? known);
@@ -185,22 +279,39 @@ export class Nodes {
 
   async #lintNode(node: SpiffeId, spki: Uint8Array): Promise<Linted> {
     const { authorities, clock, random, ttlSeconds } = this.#options;
-    return lint({ id: node, spki, dnsNames: [], ttlSeconds, isForEntry: false }, await authorities.signing(), { clock, random });
+    return lint(
+      { id: node, spki, dnsNames: [], ttlSeconds, isForEntry: false },
+      await authorities.signing(),
+      { clock, random },
+    );
   }
 
-  async #signRecorded(certificate: Linted, about: { readonly kind: "node-enrolled" | "node-renewed"; readonly by: string }): Promise<readonly string[]> {
+  async #signRecorded(
+    certificate: Linted,
+    about: { readonly kind: "node-enrolled" | "node-renewed"; readonly by: string },
+  ): Promise<readonly string[]> {
     const { id: node, serial, tbsSha256 } = certificate;
-    const recorded = await record(this.#options.audit, [certificate], () => ({ ...about, node, serial, tbsSha256 }));
+    const recorded = await record(this.#options.audit, [certificate], () => ({
+      ...about,
+      node,
+      serial,
+      tbsSha256,
+    }));
     const chains = await Promise.all(recorded.map(sign));
     return chains.flat().map((der) => Buffer.from(der).toString("base64"));
   }
 
   #idOf(nodeName: string): SpiffeId {
-    return parseSpiffeId(`${trustDomainId(this.#options.trustDomain)}/herald/node/join_token/${nodeName}`);
+    return parseSpiffeId(
+      `${trustDomainId(this.#options.trustDomain)}/herald/node/join_token/${nodeName}`,
+    );
   }
 }
 
-function openEnrol(bytes: Uint8Array, publicKeyOf: (keyId: string) => string): ReturnType<typeof openEnvelope<"enrol-request">> {
+function openEnrol(
+  bytes: Uint8Array,
+  publicKeyOf: (keyId: string) => string,
+): ReturnType<typeof openEnvelope<"enrol-request">> {
   return openEnvelope(bytes, ["enrol-request"], {
     keyFor(kind, signature) {
       const spki = Buffer.from(publicKeyOf(signature.keyid), "base64");

@@ -37,7 +37,11 @@ export interface AuditStream {
 
 export interface EventStream {
   /** At least once: resolves when the stream has it; the id lets the stream drop a second copy. */
-  publishEvent(event: { readonly id: string; readonly type: string; readonly bytes: Uint8Array }): Promise<void>;
+  publishEvent(event: {
+    readonly id: string;
+    readonly type: string;
+    readonly bytes: Uint8Array;
+  }): Promise<void>;
 }
 
 /** Where authority keys live; a key never leaves it. */

@@ -1,4 +1,10 @@
-import { type EnvelopeSigner, type Opened, openEnvelope, sealEnvelope, verifyingKey } from "../core/envelope/envelope.ts";
+import {
+  type EnvelopeSigner,
+  type Opened,
+  openEnvelope,
+  sealEnvelope,
+  verifyingKey,
+} from "../core/envelope/envelope.ts";
 import type { Payloads } from "../core/envelope/kinds.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
 import type { NodeRecordState, RefusalCode } from "../core/envelope/payloads.ts";
@@ -35,25 +41,44 @@ export interface Admitted<K extends NodeRequestKind> {
 export function admit<K extends NodeRequestKind>(
   kind: K,
   bytes: Uint8Array,
-  context: { readonly record: NodeRecordState | undefined; readonly trustDomain: TrustDomain; readonly clock: Clock },
+  context: {
+    readonly record: NodeRecordState | undefined;
+    readonly trustDomain: TrustDomain;
+    readonly clock: Clock;
+  },
 ): Admitted<K> {
   const { record, clock } = context;
-  if (bytes.byteLength > maxRequestBytes) throw new Refusal("CSR_INVALID", `request of ${bytes.byteLength} bytes; the limit is ${maxRequestBytes}`);
-  if (record === undefined) throw new Refusal("NODE_UNKNOWN", "this issuer has no record of the node; enrol it again with a fresh join token");
+  if (bytes.byteLength > maxRequestBytes)
+    throw new Refusal(
+      "CSR_INVALID",
+      `request of ${bytes.byteLength} bytes; the limit is ${maxRequestBytes}`,
+    );
+  if (record === undefined)
+    throw new Refusal(
+      "NODE_UNKNOWN",
+      "this issuer has no record of the node; enrol it again with a fresh join token",
+    );
   if (record.banned) throw new Refusal("NODE_BANNED", "the node is banned");
   let byNextKey = false;
   const request = openEnvelope(bytes, [kind], {
     keyFor(asked, signature) {
       if (record.retired.includes(signature.keyid)) {
-        throw new Refusal("KEY_RETIRED", "signed with a node key that a later one replaced: is a copy of this node running elsewhere?");
+        throw new Refusal(
+          "KEY_RETIRED",
+          "signed with a node key that a later one replaced: is a copy of this node running elsewhere?",
+        );
       }
       byNextKey = signature.keyid === record.next?.keyId;
       const key = byNextKey && record.next !== null ? record.next : record.current;
-      return onlyKey("node", verifyingKey(Buffer.from(key.spki, "base64"), "ES256")).keyFor(asked, signature);
+      return onlyKey("node", verifyingKey(Buffer.from(key.spki, "base64"), "ES256")).keyFor(
+        asked,
+        signature,
+      );
     },
   });
   const { payload } = request;
-  if (payload.td !== context.trustDomain || payload.node !== record.node) throw new Refusal("NODE_UNKNOWN", "the request names another node than its sender");
+  if (payload.td !== context.trustDomain || payload.node !== record.node)
+    throw new Refusal("NODE_UNKNOWN", "the request names another node than its sender");
   refuseStale(payload.at, clock.now());
   return { request, record, byNextKey };
 }
@@ -61,7 +86,10 @@ export function admit<K extends NodeRequestKind>(
 /** @throws Refusal CLOCK, whose reply tells the issuer's time. */
 export function refuseStale(at: number, now: number): void {
   if (Math.abs(now - at) > requestLifeMs) {
-    throw new Refusal("CLOCK", `the request's time is ${Math.round((at - now) / 1000)} s off this issuer's; check NTP on the node`);
+    throw new Refusal(
+      "CLOCK",
+      `the request's time is ${Math.round((at - now) / 1000)} s off this issuer's; check NTP on the node`,
+    );
   }
 }
 
@@ -74,9 +102,20 @@ export function recordKeyOf(node: string): string {
   return recordKey(token26(node));
 }
 
-export type ReplyKind = "enrol-reply" | "renew-reply" | "sign-reply" | "state-reply" | "ack-reply" | "refused" | "busy";
+export type ReplyKind =
+  | "enrol-reply"
+  | "renew-reply"
+  | "sign-reply"
+  | "state-reply"
+  | "ack-reply"
+  | "refused"
+  | "busy";
 
 /** A signed reply, bound to its request. */
-export async function reply<K extends ReplyKind>(kind: K, payload: Payloads[K], signer: EnvelopeSigner): Promise<Uint8Array> {
+export async function reply<K extends ReplyKind>(
+  kind: K,
+  payload: Payloads[K],
+  signer: EnvelopeSigner,
+): Promise<Uint8Array> {
   return (await sealEnvelope(kind, payload, signer)).bytes;
 }

@@ -10,7 +10,13 @@ import type { Acknowledgements } from "./acknowledgements.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import { type Authorities, authorityChange } from "./authorities.ts";
 import { IssuerError } from "./error.ts";
-import { type GateFacts, liveNodes, type Waiting, waitingForBundle, waitingForReissue } from "./gate.ts";
+import {
+  type GateFacts,
+  liveNodes,
+  type Waiting,
+  waitingForBundle,
+  waitingForReissue,
+} from "./gate.ts";
 import { newId } from "./identifiers.ts";
 import type { Change, SignedState } from "./signed-state.ts";
 import { type AuthorityFacts, bundleChange } from "./trust-bundle.ts";
@@ -56,28 +62,58 @@ export class Rotation {
   /** The very first authority: there is nobody yet whose trust could break, so it is active at once. */
   async begin(): Promise<void> {
     const made = await this.#options.authorities.create();
-    const first = { authority: made.id, certificate: Buffer.from(made.der).toString("base64"), notAfter: made.notAfter };
-    await this.#options.audit.record({ kind: "authority", authority: made.id, status: "active", by: "first start" });
-    await this.#options.state.change(() => [authorityChange(first, "active"), this.#bundle([{ ...first, status: "active" }])]);
+    const first = {
+      authority: made.id,
+      certificate: Buffer.from(made.der).toString("base64"),
+      notAfter: made.notAfter,
+    };
+    await this.#options.audit.record({
+      kind: "authority",
+      authority: made.id,
+      status: "active",
+      by: "first start",
+    });
+    await this.#options.state.change(() => [
+      authorityChange(first, "active"),
+      this.#bundle([{ ...first, status: "active" }]),
+    ]);
   }
 
   /** Makes and publishes the next authority. @throws IssuerError ROTATION_RUNNING */
   async start(by: string): Promise<RotationProgress> {
     const { authorities, audit, state, random } = this.#options;
     const running = this.running();
-    if (running !== undefined) throw new IssuerError("ROTATION_RUNNING", `rotation ${running.rotation} is under way (step ${running.step}); \`herald ca list\` shows it`);
+    if (running !== undefined)
+      throw new IssuerError(
+        "ROTATION_RUNNING",
+        `rotation ${running.rotation} is under way (step ${running.step}); \`herald ca list\` shows it`,
+      );
     const active = authorities.active();
-    if (active === undefined) throw new IssuerError("AUTHORITY_MISSING", "there is no active authority to rotate from");
+    if (active === undefined)
+      throw new IssuerError("AUTHORITY_MISSING", "there is no active authority to rotate from");
     const made = await authorities.create();
-    const next = { authority: made.id, certificate: Buffer.from(made.der).toString("base64"), notAfter: made.notAfter };
+    const next = {
+      authority: made.id,
+      certificate: Buffer.from(made.der).toString("base64"),
+      notAfter: made.notAfter,
+    };
     await audit.record({ kind: "authority", authority: made.id, status: "prepared", by });
     const rotation = newId(random);
     await state.change(() => [
       authorityChange(next, "prepared"),
       this.#bundle([...authorities.trusted(), { ...next, status: "prepared" }]),
-      this.#step({ rotation, step: "prepare", from: active.authority, to: next.authority, startedAt: this.#options.clock.now() }),
+      this.#step({
+        rotation,
+        step: "prepare",
+        from: active.authority,
+        to: next.authority,
+        startedAt: this.#options.clock.now(),
+      }),
     ]);
-    this.#options.log.info({ rotation, authority: next.authority }, "new authority prepared; its root is in every bundle from now on");
+    this.#options.log.info(
+      { rotation, authority: next.authority },
+      "new authority prepared; its root is in every bundle from now on",
+    );
     return this.progress();
   }
 
@@ -85,8 +121,14 @@ export class Rotation {
     const rotation = this.#options.state.get("rotation-progress", rotationKey);
     const facts = this.#facts();
     const live = liveNodes(facts).length;
-    if (rotation === undefined || rotation.step === "done") return { rotation: rotation?.rotation ?? "", step: "done", liveNodes: live, waiting: [] };
-    return { rotation: rotation.rotation, step: rotation.step, liveNodes: live, waiting: this.#waiting(rotation, facts) };
+    if (rotation === undefined || rotation.step === "done")
+      return { rotation: rotation?.rotation ?? "", step: "done", liveNodes: live, waiting: [] };
+    return {
+      rotation: rotation.rotation,
+      step: rotation.step,
+      liveNodes: live,
+      waiting: this.#waiting(rotation, facts),
+    };
   }
 
   /** Takes every step whose gate is met. Called after each acknowledgement and now and then: gates also open with time. */
@@ -111,7 +153,10 @@ export class Rotation {
         return;
       case "reissue":
         await this.#options.state.change(() => [this.#step({ ...rotation, step: "done" })]);
-        this.#options.log.info({ rotation: rotation.rotation }, "rotation done: no live SVID is left on the old authority");
+        this.#options.log.info(
+          { rotation: rotation.rotation },
+          "rotation done: no live SVID is left on the old authority",
+        );
         return;
       case "done":
         return;
@@ -122,14 +167,31 @@ export class Rotation {
     const { authorities, audit, state, log } = this.#options;
     const from = authorities.find(rotation.from);
     const to = authorities.find(rotation.to);
-    if (from === undefined || to === undefined) throw new IssuerError("AUTHORITY_MISSING", "an authority of the running rotation is not in the state any more");
-    await audit.record({ kind: "authority", authority: to.authority, status: "active", by: `rotation ${rotation.rotation}` });
+    if (from === undefined || to === undefined)
+      throw new IssuerError(
+        "AUTHORITY_MISSING",
+        "an authority of the running rotation is not in the state any more",
+      );
+    await audit.record({
+      kind: "authority",
+      authority: to.authority,
+      status: "active",
+      by: `rotation ${rotation.rotation}`,
+    });
     const facts = authorities.trusted().map((authority): AuthorityFacts => {
       if (authority.authority === from.authority) return { ...authority, status: "old" };
       return authority.authority === to.authority ? { ...authority, status: "active" } : authority;
     });
-    await state.change(() => [authorityChange(from, "old"), authorityChange(to, "active"), this.#bundle(facts), this.#step({ ...rotation, step: "reissue" })]);
-    log.info({ rotation: rotation.rotation, authority: to.authority }, "authority activated; nodes sign anew");
+    await state.change(() => [
+      authorityChange(from, "old"),
+      authorityChange(to, "active"),
+      this.#bundle(facts),
+      this.#step({ ...rotation, step: "reissue" }),
+    ]);
+    log.info(
+      { rotation: rotation.rotation, authority: to.authority },
+      "authority activated; nodes sign anew",
+    );
   }
 
   #waiting(rotation: RotationState, facts: GateFacts): readonly Waiting[] {
@@ -140,11 +202,20 @@ export class Rotation {
       case "prepare":
       case "activate":
         if (bundle === undefined) return [];
-        return waitingForBundle(facts, { trustDomain, sequence: spiffeSequence(bundle), key, seq: bundle.seq, term: bundle.term });
+        return waitingForBundle(facts, {
+          trustDomain,
+          sequence: spiffeSequence(bundle),
+          key,
+          seq: bundle.seq,
+          term: bundle.term,
+        });
       case "reissue": {
         const from = authorities.find(rotation.from);
         if (from === undefined) return [];
-        return waitingForReissue(facts, parseCertificate(Buffer.from(from.certificate, "base64")).subjectKeyId ?? "");
+        return waitingForReissue(
+          facts,
+          parseCertificate(Buffer.from(from.certificate, "base64")).subjectKeyId ?? "",
+        );
       }
       case "done":
         return [];
@@ -153,7 +224,11 @@ export class Rotation {
 
   #facts(): GateFacts {
     const { state, clock, acknowledgements } = this.#options;
-    return { now: clock.now(), records: state.list("node-record"), ackOf: (node) => acknowledgements.newest(node) };
+    return {
+      now: clock.now(),
+      records: state.list("node-record"),
+      ackOf: (node) => acknowledgements.newest(node),
+    };
   }
 
   #bundle(authorities: readonly AuthorityFacts[]): Change {
@@ -163,6 +238,10 @@ export class Rotation {
 
   #step(progress: Pick<RotationState, "rotation" | "step" | "from" | "to" | "startedAt">): Change {
     const { rotation, step, from, to, startedAt } = progress;
-    return { kind: "rotation-progress", key: rotationKey, content: (stamp) => ({ ...stamp, rotation, step, from, to, startedAt }) };
+    return {
+      kind: "rotation-progress",
+      key: rotationKey,
+      content: (stamp) => ({ ...stamp, rotation, step, from, to, startedAt }),
+    };
   }
 }

@@ -10,7 +10,12 @@ import { merkleRoot } from "../core/envelope/merkle.ts";
 import { isGroupPageKey } from "../core/envelope/object-keys.ts";
 import type { ObjectRef, StateObject } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
-import { compareVersions, formatVersion, seqGapOfNewTerm, type Version } from "../core/envelope/version.ts";
+import {
+  compareVersions,
+  formatVersion,
+  seqGapOfNewTerm,
+  type Version,
+} from "../core/envelope/version.ts";
 import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
@@ -42,7 +47,11 @@ export type Stamp = StateObject;
 
 /** One object to be written: its contents as a function of the stamp it gets. */
 export type Change = {
-  [K in StateKind]: { readonly kind: K; readonly key: string; readonly content: (stamp: Stamp) => Payloads[K] };
+  [K in StateKind]: {
+    readonly kind: K;
+    readonly key: string;
+    readonly content: (stamp: Stamp) => Payloads[K];
+  };
 }[StateKind];
 
 type AnyOpened = { [K in StateKind]: Opened<K> }[StateKind];
@@ -80,8 +89,11 @@ export class SignedState {
   }
 
   /** Takes over what the journal and the store hold. The caller then takes a term with {@link beginTerm}. */
-  async open(objects: readonly { readonly key: string; readonly bytes: Uint8Array }[]): Promise<void> {
-    for (const { key, bytes } of objects) this.#adopt(this.#verify(key, bytes, this.#options.trust.atAnyTime()));
+  async open(
+    objects: readonly { readonly key: string; readonly bytes: Uint8Array }[],
+  ): Promise<void> {
+    for (const { key, bytes } of objects)
+      this.#adopt(this.#verify(key, bytes, this.#options.trust.atAnyTime()));
     await this.reconcile();
   }
 
@@ -104,9 +116,14 @@ export class SignedState {
   }
 
   /** From now on objects are signed under a new term, with seqs far above all that is known. */
-  async beginTerm(options: { readonly epoch: bigint; readonly write: (stamp: Stamp) => Payloads["term"]; readonly key: string }): Promise<void> {
+  async beginTerm(options: {
+    readonly epoch: bigint;
+    readonly write: (stamp: Stamp) => Payloads["term"];
+    readonly key: string;
+  }): Promise<void> {
     const versions = [...this.#objects.values()].map((held) => held.payload.version);
-    const highest = (pick: (version: Version) => bigint): bigint => versions.reduce((top, version) => (pick(version) > top ? pick(version) : top), 0n);
+    const highest = (pick: (version: Version) => bigint): bigint =>
+      versions.reduce((top, version) => (pick(version) > top ? pick(version) : top), 0n);
     this.#epoch = options.epoch;
     this.#term = highest((version) => version.term) + 1n;
     this.#seq = highest((version) => version.seq) + seqGapOfNewTerm;
@@ -120,7 +137,8 @@ export class SignedState {
 
   list<K extends StateKind>(kind: K): readonly Payloads[K][] {
     const found: Payloads[K][] = [];
-    for (const held of this.#objects.values()) if (held.kind === kind) found.push(held.payload as Payloads[K]);
+    for (const held of this.#objects.values())
+      if (held.kind === kind) found.push(held.payload as Payloads[K]);
     return found;
   }
 
@@ -135,7 +153,13 @@ export class SignedState {
   }
 
   merkleRoot(): string {
-    return merkleRoot([...this.#objects].map(([key, held]) => ({ key, version: held.payload.version, digest: held.digest })));
+    return merkleRoot(
+      [...this.#objects].map(([key, held]) => ({
+        key,
+        version: held.payload.version,
+        digest: held.digest,
+      })),
+    );
   }
 
   /**
@@ -150,10 +174,15 @@ export class SignedState {
       const changes = decide();
       const signed: AnyOpened[] = [];
       for (const change of changes) signed.push(await this.#sign(change));
-      await this.#options.journal.append(signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })));
+      await this.#options.journal.append(
+        signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
+      );
       for (const object of signed) this.#adopt(object);
       this.#options.onWritten(new Set(signed.map((object) => object.kind)));
-      await this.#store(signed.map((object) => object.payload.key), beforeStore);
+      await this.#store(
+        signed.map((object) => object.payload.key),
+        beforeStore,
+      );
     });
   }
 
@@ -162,7 +191,8 @@ export class SignedState {
     await this.#exclusively(async () => {
       const object = this.#verify(key, bytes);
       const held = this.#objects.get(key);
-      if (held !== undefined && compareVersions(object.payload.version, held.payload.version) <= 0) return;
+      if (held !== undefined && compareVersions(object.payload.version, held.payload.version) <= 0)
+        return;
       await this.#options.journal.append([{ kind: "object", key, bytes }]);
       this.#adopt(object);
       await this.#store([key]);
@@ -187,11 +217,18 @@ export class SignedState {
       const verified = this.#tryVerify(key, bytes);
       if (verified !== undefined && this.#isNews(verified)) adopted.push(verified);
     }
-    await this.#options.journal.append(adopted.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })));
+    await this.#options.journal.append(
+      adopted.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
+    );
     for (const object of adopted) this.#adopt(object);
-    const behind = [...this.#objects].filter(([key, held]) => !sameBytes(remote.get(key), held.bytes)).map(([key]) => key);
+    const behind = [...this.#objects]
+      .filter(([key, held]) => !sameBytes(remote.get(key), held.bytes))
+      .map(([key]) => key);
     if (behind.length > 0 && remote.size > 0) {
-      this.#options.log.warn({ objects: behind.length }, "the store is behind this issuer's journal; rebuilding it from the journal");
+      this.#options.log.warn(
+        { objects: behind.length },
+        "the store is behind this issuer's journal; rebuilding it from the journal",
+      );
     }
     await this.#store(behind);
   }
@@ -201,7 +238,8 @@ export class SignedState {
     const { key, version } = object.payload;
     const held = this.#objects.get(key);
     const order = held === undefined ? 1 : compareVersions(version, held.payload.version);
-    if (order === 0 && held?.digest !== object.digest) this.#alarm("equivocation", key, "one version with two contents");
+    if (order === 0 && held?.digest !== object.digest)
+      this.#alarm("equivocation", key, "one version with two contents");
     if (order > 0 && this.#term > 0n && version.term > this.#term) {
       this.#fenced = true;
       this.#alarm("fenced", key, `another issuer leads with term ${version.term}`);
@@ -223,9 +261,13 @@ export class SignedState {
     this.#options.metrics.set("herald_issuer_objects_pending", this.#pending.size);
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) {
-      throw new IssuerError("STORE_PENDING", "recorded by the issuer; nodes will see it once the bus answers again (`herald doctor`)", {
-        cause: failed.reason,
-      });
+      throw new IssuerError(
+        "STORE_PENDING",
+        "recorded by the issuer; nodes will see it once the bus answers again (`herald doctor`)",
+        {
+          cause: failed.reason,
+        },
+      );
     }
   }
 
@@ -239,13 +281,26 @@ export class SignedState {
     };
     const payload = change.content(stamp);
     const { bytes, digest } = await sealEnvelope(change.kind, payload, this.#options.signer);
-    return { kind: change.kind, payload, digest, keyId: this.#options.signer.keyId, bytes } as AnyOpened;
+    return {
+      kind: change.kind,
+      payload,
+      digest,
+      keyId: this.#options.signer.keyId,
+      bytes,
+    } as AnyOpened;
   }
 
-  #verify(key: string, bytes: Uint8Array, keys: KeyFinder = this.#options.trust.at(this.#options.clock.now())): AnyOpened {
+  #verify(
+    key: string,
+    bytes: Uint8Array,
+    keys: KeyFinder = this.#options.trust.at(this.#options.clock.now()),
+  ): AnyOpened {
     const opened = openEnvelope(bytes, stateKinds, keys) as AnyOpened;
     if (opened.payload.key !== key || opened.payload.td !== this.#options.trust.trustDomain) {
-      throw new IssuerError("STATE_CORRUPT", `object under ${key} says that it is ${opened.payload.key} of ${opened.payload.td}`);
+      throw new IssuerError(
+        "STATE_CORRUPT",
+        `object under ${key} says that it is ${opened.payload.key} of ${opened.payload.td}`,
+      );
     }
     return opened;
   }
@@ -266,7 +321,15 @@ export class SignedState {
 
   #alarm(kind: string, key: string, reason: string): void {
     this.#options.metrics.increment("herald_issuer_store_alarms_total", { kind });
-    this.#options.log.error({ alarm: kind, key, reason, version: this.#objects.has(key) ? formatVersion(this.#versionOf(key)) : "none" }, "the broker's store is not what this issuer wrote");
+    this.#options.log.error(
+      {
+        alarm: kind,
+        key,
+        reason,
+        version: this.#objects.has(key) ? formatVersion(this.#versionOf(key)) : "none",
+      },
+      "the broker's store is not what this issuer wrote",
+    );
   }
 
   #versionOf(key: string): Version {
@@ -281,7 +344,10 @@ export class SignedState {
 }
 
 export function fencedError(): IssuerError {
-  return new IssuerError("FENCED", "another issuer has taken the lead with a higher term; restart this one to take it back");
+  return new IssuerError(
+    "FENCED",
+    "another issuer has taken the lead with a higher term; restart this one to take it back",
+  );
 }
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {

@@ -1,5 +1,12 @@
 import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
-import type { HeadRef, IssuedSvid, NodeRecordState, SignItem, SignRefusal, SignResult } from "../core/envelope/payloads.ts";
+import type {
+  HeadRef,
+  IssuedSvid,
+  NodeRecordState,
+  SignItem,
+  SignRefusal,
+  SignResult,
+} from "../core/envelope/payloads.ts";
 import { type Entry, selectsNode } from "../core/policy/entry.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { readCsr } from "../core/x509/csr.ts";
@@ -26,7 +33,12 @@ export interface SigningOptions {
 
 type Prepared =
   | { readonly ok: true; readonly item: SignItem; readonly entry: Entry; readonly linted: Linted }
-  | { readonly ok: false; readonly item: SignItem; readonly code: SignRefusal; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly item: SignItem;
+      readonly code: SignRefusal;
+      readonly reason: string;
+    };
 
 /** Answers batched sign-requests. Each CSR is judged by the entry as it stands now, never by what the node says of it (MEC-14). */
 export class Signing {
@@ -44,7 +56,11 @@ export class Signing {
     const prepared = request.payload.items.map((item) => this.#prepare(item, node, authority));
     const refused = prepared.filter((one) => !one.ok);
     if (refused.length > 0) {
-      await audit.record({ kind: "svids-refused", node: node.node, refused: refused.map((one) => ({ entry: one.item.entry, code: one.code })) });
+      await audit.record({
+        kind: "svids-refused",
+        node: node.node,
+        refused: refused.map((one) => ({ entry: one.item.entry, code: one.code })),
+      });
     }
     const wanted = prepared.flatMap((one) => (one.ok ? [one] : []));
     const issued = wanted.map((one) => describe(one, authority.id));
@@ -55,26 +71,49 @@ export class Signing {
     );
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
-    return await reply("sign-reply", { td: trustDomain, at: clock.now(), request: request.digest, results }, signer);
+    return await reply(
+      "sign-reply",
+      { td: trustDomain, at: clock.now(), request: request.digest, results },
+      signer,
+    );
   }
 
   #prepare(item: SignItem, node: NodeRecordState, authority: SigningAuthority): Prepared {
-    const refuse = (code: SignRefusal, reason: string): Prepared => ({ ok: false, item, code, reason });
+    const refuse = (code: SignRefusal, reason: string): Prepared => ({
+      ok: false,
+      item,
+      code,
+      reason,
+    });
     const entry = this.#options.entries.find(item.entry);
     // One answer for "not there" and "not yours": a node learns nothing of entries that are not for it (TM-N-01).
-    if (entry === undefined || !selectsNode(entry.nodes, traitsOf(node))) return refuse("ENTRY_UNKNOWN", "no such entry for this node");
-    if (entry.revision !== item.revision) return refuse("ENTRY_CHANGED", `the entry is at revision ${entry.revision}`);
+    if (entry === undefined || !selectsNode(entry.nodes, traitsOf(node)))
+      return refuse("ENTRY_UNKNOWN", "no such entry for this node");
+    if (entry.revision !== item.revision)
+      return refuse("ENTRY_CHANGED", `the entry is at revision ${entry.revision}`);
     try {
       const { spki } = readCsr(Buffer.from(item.csr, "base64"));
       const { spiffeId: id, dnsNames, x509TtlSeconds: ttlSeconds } = entry;
-      return { ok: true, item, entry, linted: lint({ id, spki, dnsNames, ttlSeconds, isForEntry: true }, authority, this.#options) };
+      return {
+        ok: true,
+        item,
+        entry,
+        linted: lint(
+          { id, spki, dnsNames, ttlSeconds, isForEntry: true },
+          authority,
+          this.#options,
+        ),
+      };
     } catch (refused) {
       if (!(refused instanceof HeraldError)) throw refused;
       return refuse(refused.name === "X509Error" ? "CSR_INVALID" : "LINT", reasonOf(refused));
     }
   }
 
-  async #sign(prepared: readonly Prepared[], recorded: readonly Recorded[]): Promise<readonly SignResult[]> {
+  async #sign(
+    prepared: readonly Prepared[],
+    recorded: readonly Recorded[],
+  ): Promise<readonly SignResult[]> {
     const chains = await Promise.all(recorded.map(sign));
     let next = 0;
     return prepared.map((one): SignResult => {

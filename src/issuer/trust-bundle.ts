@@ -1,7 +1,7 @@
+import { formatBundle } from "../core/bundle/document.ts";
 import { bundleKey, revocationsKey } from "../core/envelope/object-keys.ts";
 import type { AuthorityState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
-import { formatBundle } from "../core/bundle/document.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";
 import type { Change, SignedState } from "./signed-state.ts";
@@ -37,7 +37,10 @@ export function bundleChange(facts: BundleFacts): Change {
         jwtAuthorities: [],
       }),
       revocations: state.ref(revocationsKey(trustDomain))?.version ?? zeroVersion,
-      activeAuthority: active === undefined ? "" : (parseCertificate(Buffer.from(active.certificate, "base64")).subjectKeyId ?? ""),
+      activeAuthority:
+        active === undefined
+          ? ""
+          : (parseCertificate(Buffer.from(active.certificate, "base64")).subjectKeyId ?? ""),
       brokerPins,
     }),
   };
@@ -45,5 +48,9 @@ export function bundleChange(facts: BundleFacts): Change {
 
 /** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */
 export function revocationsChange(trustDomain: TrustDomain): Change {
-  return { kind: "revocations", key: revocationsKey(trustDomain), content: (stamp) => ({ ...stamp, crls: [] }) };
+  return {
+    kind: "revocations",
+    key: revocationsKey(trustDomain),
+    content: (stamp) => ({ ...stamp, crls: [] }),
+  };
 }

@@ -74,12 +74,17 @@ const maxConnections = 1024;
  * @throws {RpcError} PORT_IN_USE, PORT_FAILED
  */
 export async function serveHttp(options: HttpServerOptions): Promise<HttpListener> {
-  const answer = answering(options);
   const patience = timeouts(options.patienceMs ?? 5_000);
   const server: Server =
     options.tls === undefined
-      ? createServer(patience, answer)
-      : createTlsServer({ ...patience, minVersion: "TLSv1.3", ...pemOf(options.tls) }, answer);
+      ? createServer(patience)
+      : createTlsServer({
+          ...patience,
+          handshakeTimeout: options.patienceMs ?? 5_000,
+          minVersion: "TLSv1.3",
+          ...pemOf(options.tls),
+        });
+  server.on("request", answering(options, server));
   server.maxConnections = maxConnections;
   server.timeout = idleMs;
   try {
@@ -117,6 +122,7 @@ function timeouts(patienceMs: number): ServerOptions {
 
 function answering(
   options: HttpServerOptions,
+  server: Server,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   const maxBodyBytes = options.maxBodyBytes ?? 65_536;
   return (incoming, outgoing) => {
@@ -127,7 +133,11 @@ function answering(
         options.log.error({ at, reason: reasonOf(thrown) }, "an HTTP handler failed");
         return plain(500, "internal error");
       })
-      .then((response) => send({ incoming, outgoing }, response))
+      .then((response) => {
+        // While we close no connection may wait for another request.
+        outgoing.shouldKeepAlive &&= server.listening;
+        send({ incoming, outgoing }, response);
+      })
       .catch((thrown: unknown) => {
         options.log.debug({ reason: reasonOf(thrown) }, "an HTTP answer could not be sent");
         outgoing.destroy();

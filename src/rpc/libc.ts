@@ -13,6 +13,8 @@ export interface Libc {
   openPidfd(pid: number): number | Errno;
   /** Whether the process behind a pidfd has ended (also as a zombie, which kill(0) calls alive). */
   hasEnded(pidfd: number): boolean;
+  /** flock(LOCK_EX | LOCK_NB): undefined when the lock is ours until the file is closed. */
+  lock(fd: number): Errno | undefined;
 }
 
 export interface Errno {
@@ -27,6 +29,8 @@ const soPeerPidfd = 77;
 /** The same number everywhere, as of every system call since Linux 5.1. Linux 5.3. */
 const sysPidfdOpen = 434;
 const pollIn = 1;
+/** LOCK_EX | LOCK_NB */
+const lockAtOnce = 2 | 4;
 
 /** @throws {RpcError} PLATFORM_UNSUPPORTED outside Linux */
 export function loadLibc(): Libc {
@@ -47,6 +51,8 @@ export function loadLibc(): Libc {
   const syscall = libc.func("long syscall(long, int, unsigned int)") as Call<
     [number, number, number]
   >;
+
+  const flock = libc.func("int flock(int, int)") as Call<[number, number]>;
 
   function option(fd: number, name: number, size: number): Buffer | Errno {
     const value = Buffer.alloc(size);
@@ -78,6 +84,7 @@ export function loadLibc(): Libc {
       // An error answers "ended": who cannot be asked is not alive.
       return poll(asked, 1, 0) !== 0;
     },
+    lock: (fd) => (flock(fd, lockAtOnce) === 0 ? undefined : lastErrno()),
   };
 }
 

@@ -1,15 +1,23 @@
 import { once } from "node:events";
-import { chmod, link, lstat, mkdtemp, rename, rm, stat, unlink } from "node:fs/promises";
+import { chmod, lstat, mkdtemp, rename, rm, stat, unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname, isAbsolute, join } from "node:path";
 import type { Log } from "../kit/log.ts";
 import { errnoOf, RpcError } from "./error.ts";
+import { lockPath } from "./path-lock.ts";
 
 /** The name of a listening socket in the file system. */
 export interface SocketFile {
   isOurs(): Promise<boolean>;
   /** Unlinks the name if it still names our socket. */
   remove(): Promise<void>;
+}
+
+interface SocketPlace {
+  readonly path: string;
+  readonly mode: number;
+  readonly server: Server;
+  readonly log: Log;
 }
 
 interface Inode {
@@ -31,60 +39,50 @@ const backlog = 4096;
  * A crash in between leaves a folder `.XXXXXX` beside the path, in nobody's way; a crash later leaves a dead socket,
  * which the next start replaces.
  */
-export async function placeSocket(options: {
-  readonly path: string;
-  readonly mode: number;
-  readonly server: Server;
-  readonly log: Log;
-}): Promise<SocketFile> {
-  const { path, server } = options;
+export async function placeSocket(options: SocketPlace): Promise<SocketFile> {
+  const { path } = options;
   checkPath(path);
   await checkFolder(dirname(path), options.log);
-  const nursery = await mkdtemp(join(dirname(path), ".")).catch((cause: unknown) => {
-    throw failed(path, cause);
+  const lock = await lockPath(path).catch((thrown: unknown) => {
+    throw told(path, thrown);
   });
+  // Of two daemons that start at once over a dead socket, both would replace it: one only gets the lock.
+  if (lock === undefined) throw inUse(path);
+  try {
+    const inode = await bind(options);
+    return {
+      isOurs: () => names(path, inode),
+      async remove() {
+        if (await names(path, inode)) await unlink(path);
+        await lock.release();
+      },
+    };
+  } catch (thrown) {
+    options.server.close();
+    await lock.release();
+    throw told(path, thrown);
+  }
+}
+
+async function bind({ path, mode, server }: SocketPlace): Promise<Inode> {
+  await requireFree(path);
+  const nursery = await mkdtemp(join(dirname(path), "."));
   try {
     const bound = join(nursery, "s");
     checkPath(bound);
     server.listen({ path: bound, backlog });
     await once(server, "listening");
-    await chmod(bound, options.mode);
+    await chmod(bound, mode);
     // The kernel keeps the inode while the socket is bound, so its number names us alone until we close.
     const inode = await lstat(bound);
-    await giveName({ path, bound, nursery });
-    return {
-      isOurs: () => names(path, inode),
-      async remove() {
-        if (await names(path, inode)) await unlink(path);
-      },
-    };
-  } catch (thrown) {
-    server.close();
-    throw thrown instanceof RpcError ? thrown : failed(path, thrown);
+    await rename(bound, path);
+    return inode;
   } finally {
     await rm(nursery, { recursive: true, force: true });
   }
 }
 
-/** link(2), unlike rename(2), fails where the name exists: of two daemons that start at once, one gets it. */
-async function giveName(places: {
-  readonly path: string;
-  readonly bound: string;
-  readonly nursery: string;
-}): Promise<void> {
-  try {
-    await link(places.bound, places.path);
-  } catch (thrown) {
-    if (errnoOf(thrown) !== "EEXIST") throw thrown;
-    await removeDead(places.path, join(places.nursery, "old"));
-    await link(places.bound, places.path).catch((cause: unknown) => {
-      throw errnoOf(cause) === "EEXIST" ? inUse(places.path, cause) : cause;
-    });
-  }
-}
-
-/** Moves a dead socket out of the way: exactly the one that was found dead, even if another is placed meanwhile. */
-async function removeDead(path: string, aside: string): Promise<void> {
+async function requireFree(path: string): Promise<void> {
   const found = await lstat(path).catch(absent);
   if (found === undefined) return;
   if (!found.isSocket()) {
@@ -93,11 +91,8 @@ async function removeDead(path: string, aside: string): Promise<void> {
       `${path} is there already and is not a socket; remove it or choose another path`,
     );
   }
+  // Also one of a server that knows nothing of our lock.
   if (await answers(path)) throw inUse(path);
-  const moved = await rename(path, aside).then(() => true, absent);
-  if (moved !== true || (await names(aside, found))) return;
-  await link(aside, path).catch(() => {});
-  throw inUse(path);
 }
 
 /** Whether a process accepts connections there. In doubt yes: an identity socket is not taken away on a guess. */
@@ -168,6 +163,10 @@ function inUse(path: string, cause?: unknown): RpcError {
     `another process serves ${path}; stop it (ss -xlp shows it) or choose another path`,
     cause === undefined ? undefined : { cause },
   );
+}
+
+function told(path: string, thrown: unknown): RpcError {
+  return thrown instanceof RpcError ? thrown : failed(path, thrown);
 }
 
 function failed(path: string, cause: unknown): RpcError {

@@ -1,10 +1,11 @@
-import { createServer, type Socket } from "node:net";
+import { createServer } from "node:net";
 import type { Server } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import { peerCredentials } from "./call-peer.ts";
-import { RpcError } from "./error.ts";
+import { keepDoor } from "./doorkeeper.ts";
+import type { RpcError } from "./error.ts";
 import type { Peer, PeerReader } from "./peer.ts";
 import { placeSocket } from "./socket-file.ts";
 
@@ -50,7 +51,14 @@ export interface UnixListener {
  * @throws {RpcError} SOCKET_IN_USE, SOCKET_PATH_TOO_LONG, SOCKET_PATH_TAKEN, SOCKET_FOLDER_MISSING, SOCKET_FAILED
  */
 export async function listenUnix(options: UnixServerOptions): Promise<UnixListener> {
-  const doorkeeper = keepDoor(options);
+  const doorkeeper = keepDoor({
+    path: options.path,
+    peers: options.peers,
+    log: options.log,
+    maxConnectionsPerUser: options.maxConnectionsPerUser ?? 4096,
+    onConnection: options.onConnection ?? ((): void => {}),
+    onRefused: options.onRefused ?? ((): void => {}),
+  });
   const injector = options.server.createConnectionInjector(peerCredentials(doorkeeper.peerAt));
   const server = createServer((socket) => {
     if (doorkeeper.admit(socket)) injector.injectConnection(socket);
@@ -90,96 +98,4 @@ export async function listenUnix(options: UnixServerOptions): Promise<UnixListen
     holdsPath: () => file.isOurs(),
     close: (graceMs = 1000) => (closing ??= shut(graceMs)),
   };
-}
-
-interface Doorkeeper {
-  readonly admit: (socket: Socket) => boolean;
-  readonly peerAt: (remoteAddress: string) => Peer | undefined;
-  readonly connections: () => number;
-  readonly refused: () => number;
-  readonly cutAll: () => void;
-  /** Resolves when every peer has been given up. */
-  readonly empty: () => Promise<void>;
-}
-
-function keepDoor(options: UnixServerOptions): Doorkeeper {
-  const guests = new Map<string, { readonly peer: Peer; readonly socket: Socket }>();
-  const perUser = new Map<number, number>();
-  const limit = options.maxConnectionsPerUser ?? 4096;
-  const waiting: (() => void)[] = [];
-  let accepted = 0;
-  let refused = 0;
-
-  function identify(socket: Socket): Peer {
-    const peer = options.peers.read(socket);
-    if ((perUser.get(peer.uid) ?? 0) < limit) return peer;
-    peer.close();
-    throw new RpcError(
-      "PEER_TOO_MANY",
-      `user ${peer.uid} holds ${limit} connections already; find out which of its processes does not close them`,
-    );
-  }
-
-  function refuse(socket: Socket, reason: RpcError): void {
-    refused += 1;
-    // An error of a socket that nobody else listens to would end the daemon.
-    socket.on("error", () => {});
-    socket.destroy();
-    const fields = { path: options.path, code: reason.code, reason: reasonOf(reason) };
-    // Who connects and dies is no news; anything else wants somebody's attention.
-    if (reason.code === "PEER_GONE") options.log.debug(fields, "refused a connection");
-    else options.log.warn(fields, "refused a connection");
-    options.onRefused?.(reason);
-  }
-
-  function enter(socket: Socket, peer: Peer): void {
-    accepted += 1;
-    const address = `peer-${accepted}`;
-    // A Unix socket has no address of its own: an own property hides net.Socket's getter, and grpc-js passes it on.
-    Object.defineProperty(socket, "remoteAddress", { value: address });
-    guests.set(address, { peer, socket });
-    perUser.set(peer.uid, (perUser.get(peer.uid) ?? 0) + 1);
-    socket.once("close", () => {
-      guests.delete(address);
-      const left = (perUser.get(peer.uid) ?? 1) - 1;
-      if (left === 0) perUser.delete(peer.uid);
-      else perUser.set(peer.uid, left);
-      peer.close();
-      if (guests.size === 0) for (const tell of waiting.splice(0)) tell();
-    });
-    options.onConnection?.(peer);
-  }
-
-  return {
-    admit(socket) {
-      let peer: Peer;
-      try {
-        peer = identify(socket);
-      } catch (thrown) {
-        refuse(socket, asRefusal(thrown));
-        return false;
-      }
-      enter(socket, peer);
-      return true;
-    },
-    peerAt: (remoteAddress) => guests.get(remoteAddress)?.peer,
-    connections: () => guests.size,
-    refused: () => refused,
-    cutAll() {
-      for (const { socket } of guests.values()) socket.destroy();
-    },
-    empty: async () =>
-      await new Promise((resolve) => {
-        if (guests.size === 0) resolve();
-        else waiting.push(resolve);
-      }),
-  };
-}
-
-/** Whatever a reader throws, the caller gets nothing. */
-function asRefusal(thrown: unknown): RpcError {
-  if (thrown instanceof RpcError) return thrown;
-  return new RpcError("PEER_UNREADABLE", "the caller could not be identified; see the cause", {
-    cause: thrown,
-  });
 }

@@ -1,4 +1,4 @@
-import type { NodeListener } from "../../src/events/bus.ts";
+import type { LogMessage, NodeListener } from "../../src/events/bus.ts";
 
 /** What a node heard, in words, and a way to wait for it without a clock. */
 export class BusRecorder implements NodeListener {
@@ -48,4 +48,22 @@ export function bytes(words: string): Uint8Array {
 /** Text of bytes; "nothing" for nothing. */
 export function text(found: Uint8Array | undefined): string {
   return found === undefined ? "nothing" : new TextDecoder().decode(found);
+}
+
+/** Messages of a tail up to the one that says `last`, or to its end. */
+export async function collect(
+  messages: AsyncIterable<LogMessage>,
+  last: string,
+): Promise<readonly LogMessage[]> {
+  const found: LogMessage[] = [];
+  for await (const message of messages) {
+    found.push(message);
+    if (text(message.bytes) === last) break;
+  }
+  return found;
+}
+
+/** A signal that never aborts. */
+export function never(): AbortSignal {
+  return new AbortController().signal;
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BusRequest, IssuerBus, LogMessage, NodeBus } from "../../src/events/bus.ts";
+import type { BusRequest, IssuerBus, NodeBus } from "../../src/events/bus.ts";
 import { families, maxObjectBytes, requestKinds, token26 } from "../../src/events/subjects.ts";
-import { BusRecorder, bytes, text } from "./bus-recorder.ts";
+import { BusRecorder, bytes, collect, never, text } from "./bus-recorder.ts";
 
 /** A bus to try: each call opens a new process' face of the same broker. */
 export interface BusRig {
@@ -254,7 +254,7 @@ function requests(world: World): void {
 
 function logs(world: World): void {
   test("audit appends are kept in the order of the calls", async () => {
-    const words = ["one", "two", "three", "four"];
+    const words = Array.from({ length: 40 }, (_, at) => `record ${at}`);
     await Promise.all(words.map((word) => world.issuer.appendAudit("order", bytes(word))));
     const found: string[] = [];
     for await (const record of world.issuer.tailAudit({ since: 1, signal: never() })) {
@@ -317,20 +317,4 @@ function logs(world: World): void {
   test("making the streams again changes nothing", async () => {
     expect(await world.issuer.ensure()).toEqual([]);
   });
-}
-
-async function collect(
-  messages: AsyncIterable<LogMessage>,
-  last: string,
-): Promise<readonly LogMessage[]> {
-  const found: LogMessage[] = [];
-  for await (const message of messages) {
-    found.push(message);
-    if (text(message.bytes) === last) break;
-  }
-  return found;
-}
-
-function never(): AbortSignal {
-  return new AbortController().signal;
 }

@@ -27,7 +27,7 @@ const key = fc
   .map(([family, rest]) => `${family}.${rest}`);
 
 // From Python: base64.b32encode(sha256(id).digest()).decode().lower()[:26]
-test.for([
+test.for<readonly [string, string]>([
   ["spiffe://example.org/herald/node/a", "xglqfhir6lz4aun3nih5rre3ab"],
   ["", "4oymiquy7qobjgx36tejs35zeq"],
 ])("the token of %j is %s (ND-06)", ([id, wanted]) => {
@@ -117,7 +117,7 @@ test.for(["herald.v1.req.csr.main.a", "herald.v1.req.sign.east.a", "herald.v1.re
 test.for(["", "A", "a.b", "*", ">", "a b"])(
   "%j is no token of a node or issuer (NATS-28)",
   (bad) => {
-    const refused = expect.objectContaining({ code: "BUS_BAD_KEY" });
+    const refused: unknown = expect.objectContaining({ code: "BUS_BAD_KEY" });
     expect(() => requestSubject("sign", bad)).toThrow(refused);
     expect(() => auditSubject(bad)).toThrow(refused);
     expect(() => nodeInboxPrefix(bad)).toThrow(refused);

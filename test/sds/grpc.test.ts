@@ -138,19 +138,22 @@ describe("StreamSecrets over a socket", () => {
 
   test("EDGE-08 a client that leaves while it is being attested leaves no watch", async () => {
     await using it = await rig(first);
-    const attested = Promise.withResolvers<void>();
-    it.views.gate = attested.promise;
-    const stream = it.client.streamSecrets();
-    const read = reader<DiscoveryResponse>(stream);
-    stream.write(ask(["default"]));
-    stream.cancel();
-    expect((await read.ended).code).toBe(status.CANCELLED);
-    // The server has heard of the cancellation once another call on the connection was answered.
-    const other = it.client.streamSecrets();
-    const otherRead = reader<DiscoveryResponse>(other);
-    attested.resolve();
-    other.write(ask(["default"]));
-    await otherRead.next();
+    const gate = Promise.withResolvers<void>();
+    it.views.gate = gate.promise;
+    const open = async (count: number) => {
+      const stream = it.client.streamSecrets();
+      const read = reader<DiscoveryResponse>(stream);
+      stream.write(ask(["default"]));
+      while (it.views.attested < count) await new Promise((resolve) => setImmediate(resolve));
+      return { stream, read };
+    };
+    const gone = await open(1);
+    gone.stream.cancel();
+    expect((await gone.read.ended).code).toBe(status.CANCELLED);
+    // One connection keeps its order: who hears of this stream has heard of the cancellation.
+    const stays = await open(2);
+    gate.resolve();
+    await stays.read.next();
     expect(it.views.watchers).toBe(1);
     expect(it.consumers.lines.filter((line) => line.startsWith("opened"))).toEqual([
       "opened envoy-1",

@@ -11,7 +11,7 @@ import { bundle, catalog, der, own, passAll, svid, view } from "./support/views.
 const fed = "partner.test";
 const federated = view({
   svids: [svid("web", "a1"), svid("api", "b1")],
-  bundles: [bundle(fed, 3), bundle(own, 1), bundle("a.test", 2)],
+  bundles: [bundle(own, 1), bundle(fed, 3), bundle("a.test", 2)],
 });
 
 interface Ask extends Partial<SecretCatalogOptions> {

@@ -56,7 +56,7 @@ export interface WorldAuthority {
 }
 
 /** Every part of a certificate that can be bent. Missing ones are as Herald's profile has them. */
-export interface Bend {
+interface Bend {
   readonly key?: WorldKey;
   readonly uris?: readonly string[];
   readonly dnsNames?: readonly string[];

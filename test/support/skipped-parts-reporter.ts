@@ -3,7 +3,10 @@ import { envoySkipped } from "./parts.ts";
 
 /** How a run ends that left something out. */
 interface Options {
-  /** With `CI` set, a suite that was left out for want of a tool fails the run. */
+  /**
+   * With `CI=true`, a suite that was left out for want of a tool fails the run; not one that is named "… (where …)",
+   * for what few machines can have, such as a Docker engine.
+   */
   readonly failOnCi: boolean;
 }
 
@@ -28,7 +31,8 @@ export class SkippedPartsReporter implements Reporter {
     const why = envoySkipped() ? " (HERALD_SKIP_ENVOY=1: ENVOY SKIPPED)" : "";
     const list = skipped.map((name) => `  - ${name}`).join("\n");
     process.stderr.write(`\n*** NOT TESTED in this run${why}:\n${list}\n\n`);
-    if (this.#options.failOnCi && process.env["CI"] === "true") {
+    const expected = skipped.filter((name) => !name.includes("(where "));
+    if (expected.length > 0 && this.#options.failOnCi && process.env["CI"] === "true") {
       process.stderr.write("*** CI=true: a suite whose tool is missing fails the run.\n\n");
       process.exitCode = 1;
     }

@@ -20,7 +20,9 @@ export function parseCompactJson(bytes: Uint8Array): unknown {
 
 /** The bytes that {@link parseCompactJson} takes back; 64-bit integers become decimal strings. */
 export function printCompactJson(value: unknown): Buffer {
-  const written = JSON.stringify(value, (_name, member: unknown) => (typeof member === "bigint" ? member.toString() : member));
+  const written = JSON.stringify(value, (_name, member: unknown) =>
+    typeof member === "bigint" ? member.toString() : member,
+  );
   return Buffer.from(written, "utf8");
 }
 

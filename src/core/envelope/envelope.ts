@@ -3,7 +3,15 @@ import { z } from "zod";
 import { parseCompactJson, printCompactJson } from "./compact-json.ts";
 import { EnvelopeError } from "./error.ts";
 import { base64, digest } from "./fields.ts";
-import { type Alg, algOf, type Kind, kindOf, kinds, type Payloads, payloadTypeOf } from "./kinds.ts";
+import {
+  type Alg,
+  algOf,
+  type Kind,
+  kindOf,
+  kinds,
+  type Payloads,
+  payloadTypeOf,
+} from "./kinds.ts";
 import { keyIdOf, preAuthEncoding, sha256Hex } from "./pae.ts";
 
 /** Signs envelopes with one key. The key may sit in another process or a token, hence the promise. */
@@ -87,7 +95,11 @@ export async function sealEnvelope<K extends Kind>(
  *
  * @throws EnvelopeError naming what is wrong; nothing of the payload was looked at before its signature held.
  */
-export function openEnvelope<K extends Kind>(bytes: Uint8Array, expected: readonly K[], keys: KeyFinder): Opened<K> {
+export function openEnvelope<K extends Kind>(
+  bytes: Uint8Array,
+  expected: readonly K[],
+  keys: KeyFinder,
+): Opened<K> {
   const envelope = readEnvelope(bytes);
   const kind = expected.find((candidate) => payloadTypeOf(candidate) === envelope.payloadType);
   if (kind === undefined) {
@@ -120,32 +132,47 @@ export function claimOf(bytes: Uint8Array): Claim {
 export function verifyingKey(spki: Uint8Array, alg: Alg): VerifyingKey {
   try {
     const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    if (key.asymmetricKeyType !== (alg === "EdDSA" ? "ed25519" : "ec")) throw new RangeError(`key is not one for ${alg}`);
+    if (key.asymmetricKeyType !== (alg === "EdDSA" ? "ed25519" : "ec"))
+      throw new RangeError(`key is not one for ${alg}`);
     return { keyId: keyIdOf(spki), alg, key };
   } catch (cause) {
-    throw new EnvelopeError("ENVELOPE_SIGNER", "public key is unreadable or of another algorithm", { cause });
+    throw new EnvelopeError("ENVELOPE_SIGNER", "public key is unreadable or of another algorithm", {
+      cause,
+    });
   }
 }
 
 function readEnvelope(bytes: Uint8Array): z.infer<typeof envelopeShape> {
   const parsed = envelopeShape.safeParse(parseCompactJson(bytes));
-  if (!parsed.success) throw new EnvelopeError("ENVELOPE_MALFORMED", `envelope: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new EnvelopeError("ENVELOPE_MALFORMED", `envelope: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 
 function provenSigner(
   kind: Kind,
-  claim: { readonly signed: Uint8Array; readonly signatures: readonly ClaimedSignature[]; readonly keys: KeyFinder },
+  claim: {
+    readonly signed: Uint8Array;
+    readonly signatures: readonly ClaimedSignature[];
+    readonly keys: KeyFinder;
+  },
 ): string {
   let refusal: unknown;
   for (const signature of claim.signatures) {
     try {
       if (signature.alg !== algOf(kind)) {
-        throw new EnvelopeError("ENVELOPE_SIGNER", `a ${kind} is signed with ${algOf(kind)}, not ${signature.alg}`);
+        throw new EnvelopeError(
+          "ENVELOPE_SIGNER",
+          `a ${kind} is signed with ${algOf(kind)}, not ${signature.alg}`,
+        );
       }
       const found = claim.keys.keyFor(kind, signature);
-      if (found.keyId === signature.keyid && signatureHolds(found, claim.signed, signature.sig)) return found.keyId;
-      throw new EnvelopeError("ENVELOPE_SIGNATURE", `signature of the ${kind} does not hold for key ${found.keyId.slice(0, 16)}`);
+      if (found.keyId === signature.keyid && signatureHolds(found, claim.signed, signature.sig))
+        return found.keyId;
+      throw new EnvelopeError(
+        "ENVELOPE_SIGNATURE",
+        `signature of the ${kind} does not hold for key ${found.keyId.slice(0, 16)}`,
+      );
     } catch (thrown) {
       refusal = thrown;
     }
@@ -162,6 +189,7 @@ function signatureHolds(found: VerifyingKey, signed: Uint8Array, sig: string): b
 
 function readPayload<K extends Kind>(kind: K, body: Uint8Array): Payloads[K] {
   const parsed = kinds[kind].shape.safeParse(parseCompactJson(body));
-  if (!parsed.success) throw new EnvelopeError("PAYLOAD_SHAPE", `${kind}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new EnvelopeError("PAYLOAD_SHAPE", `${kind}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }

@@ -1,5 +1,17 @@
 import { z } from "zod";
-import { base64, count, digest, selector, spiffeId, text, time, token, trustDomain, uint64, version } from "./fields.ts";
+import {
+  base64,
+  count,
+  digest,
+  selector,
+  spiffeId,
+  text,
+  time,
+  token,
+  trustDomain,
+  uint64,
+  version,
+} from "./fields.ts";
 import type {
   Ack,
   AckReply,
@@ -43,7 +55,10 @@ const purpose: z.ZodType<Purpose> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("kept-warm") }),
 ]);
 
-const busAccess: z.ZodType<BusAccess> = z.strictObject({ servers: z.array(text).min(1), brokerPins: z.array(digest).min(1) });
+const busAccess: z.ZodType<BusAccess> = z.strictObject({
+  servers: z.array(text).min(1),
+  brokerPins: z.array(digest).min(1),
+});
 
 export const enrolRequest: z.ZodType<EnrolRequest> = z.strictObject({
   ...stamped,
@@ -64,11 +79,23 @@ export const enrolReply: z.ZodType<EnrolReply> = z.strictObject({
   state: z.array(base64),
 });
 
-export const renewRequest: z.ZodType<RenewRequest> = z.strictObject({ ...nodeRequest, csr: base64 });
+export const renewRequest: z.ZodType<RenewRequest> = z.strictObject({
+  ...nodeRequest,
+  csr: base64,
+});
 
-export const renewReply: z.ZodType<RenewReply> = z.strictObject({ ...reply, chain, bus: busAccess });
+export const renewReply: z.ZodType<RenewReply> = z.strictObject({
+  ...reply,
+  chain,
+  bus: busAccess,
+});
 
-const signItem: z.ZodType<SignItem> = z.strictObject({ entry: token, revision: uint64, purpose, csr: base64 });
+const signItem: z.ZodType<SignItem> = z.strictObject({
+  entry: token,
+  revision: uint64,
+  purpose,
+  csr: base64,
+});
 
 export const signRequest: z.ZodType<SignRequest> = z.strictObject({
   ...nodeRequest,
@@ -86,7 +113,10 @@ const signResult: z.ZodType<SignResult> = z.discriminatedUnion("ok", [
   }),
 ]);
 
-export const signReply: z.ZodType<SignReply> = z.strictObject({ ...reply, results: z.array(signResult) });
+export const signReply: z.ZodType<SignReply> = z.strictObject({
+  ...reply,
+  results: z.array(signResult),
+});
 
 export const stateRequest: z.ZodType<StateRequest> = z.strictObject({
   ...nodeRequest,

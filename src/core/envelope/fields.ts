@@ -1,6 +1,11 @@
 import { z } from "zod";
 import { parseSelector, type Selector } from "../spiffe/selector.ts";
-import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../spiffe/spiffe-id.ts";
+import {
+  parseSpiffeId,
+  parseTrustDomain,
+  type SpiffeId,
+  type TrustDomain,
+} from "../spiffe/spiffe-id.ts";
 import type { Version } from "./version.ts";
 
 /** How single members of payloads are written: the only place where JSON meets branded values. */
@@ -23,13 +28,20 @@ export const base64: z.ZodType<string> = z
   .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
 
 /** A 64-bit unsigned integer as a decimal string without leading zeros, since JSON numbers end at 2^53. */
-export const uint64: z.ZodType<bigint> = decoded(z.string().regex(/^(?:0|[1-9][0-9]{0,19})$/), (written) => {
-  const value = BigInt(written);
-  if (value > maxUint64) throw new RangeError("above 2^64 - 1");
-  return value;
-});
+export const uint64: z.ZodType<bigint> = decoded(
+  z.string().regex(/^(?:0|[1-9][0-9]{0,19})$/),
+  (written) => {
+    const value = BigInt(written);
+    if (value > maxUint64) throw new RangeError("above 2^64 - 1");
+    return value;
+  },
+);
 
-export const version: z.ZodType<Version> = z.strictObject({ epoch: uint64, term: uint64, seq: uint64 });
+export const version: z.ZodType<Version> = z.strictObject({
+  epoch: uint64,
+  term: uint64,
+  seq: uint64,
+});
 
 export const trustDomain: z.ZodType<TrustDomain> = decoded(z.string(), parseTrustDomain);
 
@@ -46,7 +58,10 @@ function decoded<T>(written: z.ZodType<string>, parse: (text: string) => T): z.Z
     try {
       return parse(value);
     } catch (thrown) {
-      context.addIssue({ code: "custom", message: thrown instanceof Error ? thrown.message : String(thrown) });
+      context.addIssue({
+        code: "custom",
+        message: thrown instanceof Error ? thrown.message : String(thrown),
+      });
       return z.NEVER;
     }
   });

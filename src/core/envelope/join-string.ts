@@ -17,13 +17,20 @@ export function formatJoinString(join: JoinString): string {
 /** @throws EnvelopeError JOIN_STRING; the message never repeats the seed. */
 export function parseJoinString(written: string): JoinString {
   const [scheme, token, seed, pin, ...rest] = written.trim().split(".");
-  if (scheme !== "herald1" || token === undefined || seed === undefined || pin === undefined || rest.length > 0) {
+  if (
+    scheme !== "herald1" ||
+    token === undefined ||
+    seed === undefined ||
+    pin === undefined ||
+    rest.length > 0
+  ) {
     throw malformed("it has the form herald1.<token>.<seed>.<pin>");
   }
   if (!/^[a-z0-9-]{1,64}$/.test(token)) throw malformed("its token id is not one");
   if (!/^[0-9a-f]{64}$/.test(pin)) throw malformed("its pin is not a SHA-256 in hex");
   const bytes = Buffer.from(seed, "base64url");
-  if (bytes.byteLength !== 32 || bytes.toString("base64url") !== seed) throw malformed("its seed is not 32 bytes");
+  if (bytes.byteLength !== 32 || bytes.toString("base64url") !== seed)
+    throw malformed("its seed is not 32 bytes");
   return { token, seed: bytes, pin };
 }
 
@@ -34,5 +41,8 @@ export function keyOfSeed(seed: Uint8Array): KeyObject {
 }
 
 function malformed(why: string): EnvelopeError {
-  return new EnvelopeError("JOIN_STRING", `join string is malformed: ${why}; make a new one with \`herald node token\``);
+  return new EnvelopeError(
+    "JOIN_STRING",
+    `join string is malformed: ${why}; make a new one with \`herald node token\``,
+  );
 }

@@ -75,7 +75,12 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   "audit-record": { role: "control", shape: exchange.auditRecord },
 };
 
-const algOfRole: Readonly<Record<Role, Alg>> = { root: "EdDSA", control: "EdDSA", token: "EdDSA", node: "ES256" };
+const algOfRole: Readonly<Record<Role, Alg>> = {
+  root: "EdDSA",
+  control: "EdDSA",
+  token: "EdDSA",
+  node: "ES256",
+};
 
 export function algOf(kind: Kind): Alg {
   return algOfRole[kinds[kind].role];

@@ -16,7 +16,10 @@ export function merkleRoot(leaves: readonly Leaf[]): string {
 
 function leafHash(leaf: Leaf): Buffer {
   const written = [leaf.key, ...formatVersion(leaf.version).split("."), leaf.digest].join("\0");
-  return createHash("sha256").update(Buffer.from([0])).update(written, "utf8").digest();
+  return createHash("sha256")
+    .update(Buffer.from([0]))
+    .update(written, "utf8")
+    .digest();
 }
 
 function treeHash(hashes: readonly Buffer[]): Buffer {

@@ -205,7 +205,12 @@ export type SignRefusal = "ENTRY_UNKNOWN" | "ENTRY_CHANGED" | "CSR_INVALID" | "L
 
 export type SignResult =
   | { readonly ok: true; readonly entry: string; readonly chain: readonly string[] }
-  | { readonly ok: false; readonly entry: string; readonly code: SignRefusal; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly entry: string;
+      readonly code: SignRefusal;
+      readonly reason: string;
+    };
 
 export interface SignReply extends Reply {
   readonly results: readonly SignResult[];
@@ -295,12 +300,42 @@ export interface IssuedSvid {
 
 /** What an audit record is about. */
 export type AuditAction =
-  | { readonly kind: "svids-issued"; readonly node: SpiffeId; readonly svids: readonly IssuedSvid[] }
-  | { readonly kind: "svids-refused"; readonly node: SpiffeId; readonly refused: readonly { readonly entry: string; readonly code: string }[] }
-  | { readonly kind: "node-enrolled" | "node-renewed"; readonly node: SpiffeId; readonly serial: string; readonly tbsSha256: string; readonly by: string }
-  | { readonly kind: "request-refused"; readonly node: string; readonly code: string; readonly reason: string }
-  | { readonly kind: "admin"; readonly verb: string; readonly subject: string; readonly uid: number; readonly pid: number }
-  | { readonly kind: "authority"; readonly authority: string; readonly status: AuthorityStatus; readonly by: string };
+  | {
+      readonly kind: "svids-issued";
+      readonly node: SpiffeId;
+      readonly svids: readonly IssuedSvid[];
+    }
+  | {
+      readonly kind: "svids-refused";
+      readonly node: SpiffeId;
+      readonly refused: readonly { readonly entry: string; readonly code: string }[];
+    }
+  | {
+      readonly kind: "node-enrolled" | "node-renewed";
+      readonly node: SpiffeId;
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly by: string;
+    }
+  | {
+      readonly kind: "request-refused";
+      readonly node: string;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "admin";
+      readonly verb: string;
+      readonly subject: string;
+      readonly uid: number;
+      readonly pid: number;
+    }
+  | {
+      readonly kind: "authority";
+      readonly authority: string;
+      readonly status: AuthorityStatus;
+      readonly by: string;
+    };
 
 export interface AuditRecord extends Stamped {
   readonly issuer: SpiffeId;

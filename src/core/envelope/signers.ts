@@ -15,7 +15,9 @@ export function rootSigner(privateKey: KeyObject): EnvelopeSigner {
 
 /** A control key's signer; `certificate` is the `control` envelope that the root signed for it. */
 export function controlSigner(privateKey: KeyObject, certificate: Uint8Array): EnvelopeSigner {
-  return localSigner(privateKey, "EdDSA", { certificate: Buffer.from(certificate).toString("base64") });
+  return localSigner(privateKey, "EdDSA", {
+    certificate: Buffer.from(certificate).toString("base64"),
+  });
 }
 
 /** A join token's signer: Ed25519. */
@@ -28,12 +30,17 @@ export function nodeSigner(privateKey: KeyObject): EnvelopeSigner {
   return localSigner(privateKey, "ES256", {});
 }
 
-function localSigner(privateKey: KeyObject, alg: Alg, accompanied: EnvelopeSigner["accompanied"]): EnvelopeSigner {
+function localSigner(
+  privateKey: KeyObject,
+  alg: Alg,
+  accompanied: EnvelopeSigner["accompanied"],
+): EnvelopeSigner {
   const hash = alg === "EdDSA" ? null : "sha256";
   return {
     keyId: keyIdOf(spkiOf(privateKey)),
     alg,
     accompanied,
-    sign: (bytes) => Promise.resolve(sign(hash, bytes, { key: privateKey, dsaEncoding: "ieee-p1363" })),
+    sign: (bytes) =>
+      Promise.resolve(sign(hash, bytes, { key: privateKey, dsaEncoding: "ieee-p1363" })),
   };
 }

@@ -1,6 +1,18 @@
 import { z } from "zod";
 import type { Entry, NodeSelection } from "../policy/entry.ts";
-import { base64, count, digest, selector, spiffeId, text, time, token, trustDomain, uint64, version } from "./fields.ts";
+import {
+  base64,
+  count,
+  digest,
+  selector,
+  spiffeId,
+  text,
+  time,
+  token,
+  trustDomain,
+  uint64,
+  version,
+} from "./fields.ts";
 import type {
   AuthorityState,
   BundleState,
@@ -54,7 +66,10 @@ export const controlCertificate: z.ZodType<ControlCertificate> = z.strictObject(
   notAfter: time,
 });
 
-export const epochState: z.ZodType<EpochState> = z.strictObject({ ...stateObject, revokedKeys: z.array(digest) });
+export const epochState: z.ZodType<EpochState> = z.strictObject({
+  ...stateObject,
+  revokedKeys: z.array(digest),
+});
 
 export const bundleState: z.ZodType<BundleState> = z.strictObject({
   ...stateObject,
@@ -64,7 +79,10 @@ export const bundleState: z.ZodType<BundleState> = z.strictObject({
   brokerPins: z.array(digest),
 });
 
-export const revocationsState: z.ZodType<RevocationsState> = z.strictObject({ ...stateObject, crls: z.array(base64) });
+export const revocationsState: z.ZodType<RevocationsState> = z.strictObject({
+  ...stateObject,
+  crls: z.array(base64),
+});
 
 export const groupIndexState: z.ZodType<GroupIndexState> = z.strictObject({
   ...stateObject,
@@ -83,7 +101,10 @@ export const manifestState: z.ZodType<ManifestState> = z.strictObject({
   entries: z.array(entry),
 });
 
-export const entryState: z.ZodType<EntryState> = z.strictObject({ ...stateObject, entry: entry.nullable() });
+export const entryState: z.ZodType<EntryState> = z.strictObject({
+  ...stateObject,
+  entry: entry.nullable(),
+});
 
 export const tokenState: z.ZodType<TokenState> = z.strictObject({
   ...stateObject,
@@ -124,7 +145,11 @@ export const rotationState: z.ZodType<RotationState> = z.strictObject({
   startedAt: time,
 });
 
-export const termState: z.ZodType<TermState> = z.strictObject({ ...stateObject, issuer: spiffeId, boot: token });
+export const termState: z.ZodType<TermState> = z.strictObject({
+  ...stateObject,
+  issuer: spiffeId,
+  boot: token,
+});
 
 export const head: z.ZodType<Head> = z.strictObject({
   ...stamped,

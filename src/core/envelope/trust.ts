@@ -1,5 +1,11 @@
 import type { TrustDomain } from "../spiffe/spiffe-id.ts";
-import { type ClaimedSignature, type KeyFinder, openEnvelope, type VerifyingKey, verifyingKey } from "./envelope.ts";
+import {
+  type ClaimedSignature,
+  type KeyFinder,
+  openEnvelope,
+  type VerifyingKey,
+  verifyingKey,
+} from "./envelope.ts";
 import { EnvelopeError } from "./error.ts";
 import { type Kind, kinds } from "./kinds.ts";
 import { sha256Hex } from "./pae.ts";
@@ -53,26 +59,38 @@ export class ControlTrust {
         return this.#controlKey(signature, now);
       case "token":
       case "node":
-        throw new EnvelopeError("ENVELOPE_SIGNER", `a ${kind} is signed by a ${role} key, which the control root does not vouch for`);
+        throw new EnvelopeError(
+          "ENVELOPE_SIGNER",
+          `a ${kind} is signed by a ${role} key, which the control root does not vouch for`,
+        );
     }
   }
 
   #rootKey(signature: ClaimedSignature): VerifyingKey {
-    if (signature.publicKey === undefined) throw new EnvelopeError("ENVELOPE_SIGNER", "the root's signature lacks publicKey");
+    if (signature.publicKey === undefined)
+      throw new EnvelopeError("ENVELOPE_SIGNER", "the root's signature lacks publicKey");
     const key = verifyingKey(Buffer.from(signature.publicKey, "base64"), "EdDSA");
     if (key.keyId !== this.pin) {
-      throw new EnvelopeError("ENVELOPE_SIGNER", `signed by root ${key.keyId.slice(0, 16)}…, pinned is ${this.pin.slice(0, 16)}…`);
+      throw new EnvelopeError(
+        "ENVELOPE_SIGNER",
+        `signed by root ${key.keyId.slice(0, 16)}…, pinned is ${this.pin.slice(0, 16)}…`,
+      );
     }
     return key;
   }
 
   #controlKey(signature: ClaimedSignature, now: number | undefined): VerifyingKey {
-    if (signature.certificate === undefined) throw new EnvelopeError("ENVELOPE_SIGNER", "a control signature lacks its certificate");
+    if (signature.certificate === undefined)
+      throw new EnvelopeError("ENVELOPE_SIGNER", "a control signature lacks its certificate");
     const proven = this.#prove(signature.certificate);
     if (now !== undefined && (now < proven.notBefore || now > proven.notAfter)) {
-      throw new EnvelopeError("ENVELOPE_CERTIFICATE", "the control key's certificate is not valid now: check this machine's clock, then the issuer's control certificate");
+      throw new EnvelopeError(
+        "ENVELOPE_CERTIFICATE",
+        "the control key's certificate is not valid now: check this machine's clock, then the issuer's control certificate",
+      );
     }
-    if (this.#revoked.has(proven.key.keyId)) throw new EnvelopeError("ENVELOPE_CERTIFICATE", "the control key is revoked");
+    if (this.#revoked.has(proven.key.keyId))
+      throw new EnvelopeError("ENVELOPE_CERTIFICATE", "the control key is revoked");
     return proven.key;
   }
 
@@ -83,10 +101,17 @@ export class ControlTrust {
     if (known !== undefined) return known;
     const { payload } = openEnvelope(bytes, ["control"], this.at(0));
     if (payload.td !== this.trustDomain) {
-      throw new EnvelopeError("ENVELOPE_TRUST_DOMAIN", `control certificate is for ${payload.td}, not ${this.trustDomain}`);
+      throw new EnvelopeError(
+        "ENVELOPE_TRUST_DOMAIN",
+        `control certificate is for ${payload.td}, not ${this.trustDomain}`,
+      );
     }
     const key = verifyingKey(Buffer.from(payload.publicKey, "base64"), "EdDSA");
-    const proven: ProvenCertificate = { key, notBefore: payload.notBefore, notAfter: payload.notAfter };
+    const proven: ProvenCertificate = {
+      key,
+      notBefore: payload.notBefore,
+      notAfter: payload.notAfter,
+    };
     if (this.#proven.size >= rememberedCertificates) this.#proven.clear();
     this.#proven.set(name, proven);
     return proven;
@@ -97,7 +122,8 @@ export class ControlTrust {
 export function onlyKey(role: "token" | "node", key: VerifyingKey): KeyFinder {
   return {
     keyFor(kind) {
-      if (kinds[kind].role !== role) throw new EnvelopeError("ENVELOPE_SIGNER", `a ${kind} is not signed by a ${role} key`);
+      if (kinds[kind].role !== role)
+        throw new EnvelopeError("ENVELOPE_SIGNER", `a ${kind} is not signed by a ${role} key`);
       return key;
     },
   };

@@ -47,5 +47,7 @@ export function selectsNode(selection: NodeSelection, node: NodeTraits): boolean
 
 /** The order in which a caller sees its identities: the first is the default one (WAPI-18, OQ-9). */
 export function compareEntries(a: Entry, b: Entry): number {
-  return b.priority - a.priority || a.createdAt - b.createdAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+  return (
+    b.priority - a.priority || a.createdAt - b.createdAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  );
 }

@@ -12,7 +12,7 @@ import { type GeneralNames, noNames, readGeneralNames, sortNames } from "./gener
 import { oid } from "./oid.ts";
 
 /** One extension as it stands in the certificate. */
-export interface Extension {
+interface Extension {
   readonly oid: string;
   readonly critical: boolean;
   /** What the OCTET STRING holds: DER of the extension's own type. */
@@ -36,13 +36,13 @@ export const keyUsageNames = [
 export type KeyUsageBit = (typeof keyUsageNames)[number];
 
 /** KeyUsage as found. */
-export interface KeyUsage {
+interface KeyUsage {
   readonly critical: boolean;
   readonly bits: ReadonlySet<KeyUsageBit>;
 }
 
 /** Name constraints of a CA (RFC 5280 4.2.1.10); undefined: that list is absent. */
-export interface NameConstraints {
+interface NameConstraints {
   readonly permitted: GeneralNames | undefined;
   readonly excluded: GeneralNames | undefined;
 }

@@ -17,7 +17,7 @@ import { serialInteger } from "./serial.ts";
 import { algorithmIdentifier } from "./signature-algorithm.ts";
 
 /** What changes from one SVID to the next. */
-export interface SvidFields {
+interface SvidFields {
   /** Big-endian; 8 to 20 octets (XSVID-26). */
   readonly serial: Uint8Array;
   /** The workload's public key, SubjectPublicKeyInfo in DER. */

@@ -77,7 +77,13 @@ class NatsIssuerBus implements IssuerBus {
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const stream = bucketStream(parseKey(key).family.bucket);
     checkSize(bytes, key);
-    await this.#writes.write({ stream, subject: storedSubject(key), bytes, what: `write ${key}` });
+    await this.#writes.write({
+      stream,
+      subject: storedSubject(key),
+      bytes,
+      continues: false,
+      what: `write ${key}`,
+    });
   }
 
   async loadAll(): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -133,8 +139,13 @@ class NatsIssuerBus implements IssuerBus {
   async appendAudit(issuer: string, bytes: Uint8Array): Promise<void> {
     const subject = auditSubject(issuer);
     checkSize(bytes, subject);
-    if (!this.#writes.knows(subject)) await this.lastAudit(issuer);
-    await this.#writes.write({ stream: auditStream, subject, bytes, what: `record in ${subject}` });
+    await this.#writes.write({
+      stream: auditStream,
+      subject,
+      bytes,
+      continues: true,
+      what: `record in ${subject}`,
+    });
   }
 
   async lastAudit(issuer: string): Promise<LogMessage | undefined> {

@@ -10,6 +10,8 @@ export interface LinearWrite {
   readonly stream: string;
   readonly subject: string;
   readonly bytes: Uint8Array;
+  /** Whether a subject that was never learned is continued from what stands there; otherwise it must be empty. */
+  readonly continues: boolean;
   /** What is done, for the text of an error. */
   readonly what: string;
 }
@@ -31,13 +33,13 @@ interface Known {
  * compare-and-set and an audit chain no fork.
  *
  * A write whose acknowledgement is lost leaves us unsure. It is kept in mind: if the next write of that subject conflicts, and
- * what stands there is exactly that write, then it was ours, and we continue from it. A late arrival cannot overtake: its
+ * what stands there is exactly such a write, then it was ours, and we continue from it. A late arrival cannot overtake: its
  * expectation fails by then.
  */
 export class LinearWrites {
   readonly #options: LinearWritesOptions;
   readonly #known = new Map<string, Known>();
-  readonly #unsure = new Map<string, Uint8Array>();
+  readonly #unsure = new Map<string, readonly Uint8Array[]>();
   readonly #turns = new Turns();
   #steps = 0;
 
@@ -49,16 +51,14 @@ export class LinearWrites {
   write(write: LinearWrite): Promise<void> {
     return this.#turns.run(write.subject, async () => {
       try {
+        if (write.continues && !this.#known.has(write.subject)) {
+          this.#know(write.subject, (await this.#newest(write))?.sequence ?? 0);
+        }
         await this.#writeInTurn(write);
       } catch (thrown) {
         throw failure(thrown, write);
       }
     });
-  }
-
-  /** Whether a sequence is known for a subject. */
-  knows(subject: string): boolean {
-    return this.#known.has(subject);
   }
 
   /** Marks the present, for `learn`. */
@@ -89,12 +89,11 @@ export class LinearWrites {
     } catch (thrown) {
       const error = failure(thrown, write);
       if (error.code !== "BUS_CONFLICT") throw error;
-      const own = this.#unsure.get(write.subject);
-      if (own === undefined) throw error;
-      const newest = await this.#newest(write);
-      if (newest === undefined || !sameBytes(newest.bytes, own)) throw error;
+      const unsure = this.#unsure.get(write.subject) ?? [];
+      const newest = unsure.length === 0 ? undefined : await this.#newest(write);
+      if (newest === undefined || !holds(unsure, newest.bytes)) throw error;
       this.#know(write.subject, newest.sequence);
-      if (sameBytes(own, write.bytes)) return;
+      if (sameBytes(newest.bytes, write.bytes)) return;
     }
     await this.#publish(write);
   }
@@ -102,7 +101,7 @@ export class LinearWrites {
   async #publish(write: LinearWrite): Promise<void> {
     const { nats, timeoutMs } = this.#options;
     const expected = this.#known.get(write.subject)?.sequence ?? 0;
-    const client = jetstream(nats());
+    const client = jetstream(nats()); // outside of the try: without a connection nothing is sent
     try {
       const ack = await client.publish(write.subject, write.bytes, {
         expect: { lastSubjectSequence: expected },
@@ -118,7 +117,10 @@ export class LinearWrites {
     } catch (thrown) {
       const error = failure(thrown, write);
       const open = error.code === "BUS_TIMEOUT" || error.code === "BUS_UNREACHABLE";
-      if (open) this.#unsure.set(write.subject, write.bytes);
+      const unsure = this.#unsure.get(write.subject) ?? [];
+      if (open && !holds(unsure, write.bytes)) {
+        this.#unsure.set(write.subject, [...unsure, write.bytes]);
+      }
       throw error;
     }
   }
@@ -131,6 +133,10 @@ export class LinearWrites {
     this.#known.set(subject, { sequence, at: this.mark() });
     this.#unsure.delete(subject);
   }
+}
+
+function holds(candidates: readonly Uint8Array[], bytes: Uint8Array): boolean {
+  return candidates.some((candidate) => sameBytes(candidate, bytes));
 }
 
 function sameBytes(one: Uint8Array, other: Uint8Array): boolean {

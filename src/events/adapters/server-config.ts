@@ -177,7 +177,8 @@ function nkey(publicKey: string): string {
   if (!/^U[A-Z2-7]{55}$/.test(publicKey)) {
     throw new EventsError(
       "BUS_MISCONFIGURED",
-      `"${publicKey}" is no public user nkey (U and 55 characters); a seed must never be here`,
+      // Not shown: the likeliest mistake is a seed.
+      `that is no public user nkey (U and 55 characters; it begins with "${publicKey.slice(0, 1)}" and has ${publicKey.length}); a seed must never be here`,
     );
   }
   return publicKey;

@@ -9,7 +9,15 @@ import { SealedFileError, seal, unseal } from "../../kit/adapters/sealed-file.ts
 import { reasonOf } from "../../kit/errors.ts";
 import type { Log } from "../../kit/log.ts";
 import { IdentityError } from "../error.ts";
-import type { CachedSvid, ConsumerStore, IdentityStore, KeptIdentity, PendingKey, Processes, SvidCache } from "../ports.ts";
+import type {
+  CachedSvid,
+  ConsumerStore,
+  IdentityStore,
+  KeptIdentity,
+  PendingKey,
+  Processes,
+  SvidCache,
+} from "../ports.ts";
 
 /** The node's folder: `identity.json` and keys (0600), `state/` for signed state, `svids/` for the workloads' SVIDs. */
 
@@ -35,7 +43,12 @@ export class IdentityFile implements IdentityStore {
     if (bytes === undefined) return undefined;
     try {
       const kept = identityShape.parse(JSON.parse(bytes.toString("utf8")));
-      return { ...kept, privateKey: importKey(kept.privateKey), chain: kept.chain.map(decode), busSeed: decode(kept.busSeed) };
+      return {
+        ...kept,
+        privateKey: importKey(kept.privateKey),
+        chain: kept.chain.map(decode),
+        busSeed: decode(kept.busSeed),
+      };
     } catch (cause) {
       throw new IdentityError(
         "CACHE",
@@ -47,13 +60,22 @@ export class IdentityFile implements IdentityStore {
 
   async save(identity: KeptIdentity): Promise<void> {
     const { node, pin, bus } = identity;
-    const written = { node, pin, privateKey: exportKey(identity.privateKey), chain: identity.chain.map(encode), bus, busSeed: encode(identity.busSeed) };
+    const written = {
+      node,
+      pin,
+      privateKey: exportKey(identity.privateKey),
+      chain: identity.chain.map(encode),
+      bus,
+      busSeed: encode(identity.busSeed),
+    };
     await writeDurably(this.#path("identity.json"), Buffer.from(JSON.stringify(written)));
   }
 
   async loadPending(): Promise<PendingKey | undefined> {
     const bytes = await readIfThere(this.#path("pending.key"));
-    return bytes === undefined ? undefined : { privateKey: createPrivateKey({ key: bytes, format: "der", type: "pkcs8" }) };
+    return bytes === undefined
+      ? undefined
+      : { privateKey: createPrivateKey({ key: bytes, format: "der", type: "pkcs8" }) };
   }
 
   async savePending(pending: PendingKey | undefined): Promise<void> {
@@ -81,7 +103,11 @@ export class SvidFolder implements SvidCache {
   readonly #sealingKey: Uint8Array | undefined;
   readonly #log: Log;
 
-  constructor(options: { readonly folder: string; readonly sealingKey: Uint8Array | undefined; readonly log: Log }) {
+  constructor(options: {
+    readonly folder: string;
+    readonly sealingKey: Uint8Array | undefined;
+    readonly log: Log;
+  }) {
     this.#folder = options.folder;
     this.#sealingKey = options.sealingKey;
     this.#log = options.log;
@@ -103,14 +129,27 @@ export class SvidFolder implements SvidCache {
       svids.map(async (svid) => {
         const name = fileOf(svid.entry);
         const { entry, revision, spiffeId } = svid;
-        const plain = Buffer.from(JSON.stringify({ entry, revision: String(revision), spiffeId, chain: svid.chain.map(encode), privateKey: encode(svid.privateKey) }));
-        await writeDurably(join(this.#folder, name), this.#sealingKey === undefined ? plain : seal(plain, this.#sealingKey, name));
+        const plain = Buffer.from(
+          JSON.stringify({
+            entry,
+            revision: String(revision),
+            spiffeId,
+            chain: svid.chain.map(encode),
+            privateKey: encode(svid.privateKey),
+          }),
+        );
+        await writeDurably(
+          join(this.#folder, name),
+          this.#sealingKey === undefined ? plain : seal(plain, this.#sealingKey, name),
+        );
       }),
     );
   }
 
   async remove(entries: readonly string[]): Promise<void> {
-    await Promise.all(entries.map((entry) => rm(join(this.#folder, fileOf(entry)), { force: true })));
+    await Promise.all(
+      entries.map((entry) => rm(join(this.#folder, fileOf(entry)), { force: true })),
+    );
     await syncFolder(this.#folder);
   }
 
@@ -123,14 +162,23 @@ export class SvidFolder implements SvidCache {
       return { ...kept, chain: kept.chain.map(decode), privateKey: decode(kept.privateKey) };
     } catch (thrown) {
       const isOtherKey = thrown instanceof SealedFileError;
-      this.#log.warn({ file: name, reason: reasonOf(thrown) }, isOtherKey ? "a cached SVID was sealed before a reboot; asking for a new one" : "a cached SVID is damaged; asking for a new one");
+      this.#log.warn(
+        { file: name, reason: reasonOf(thrown) },
+        isOtherKey
+          ? "a cached SVID was sealed before a reboot; asking for a new one"
+          : "a cached SVID is damaged; asking for a new one",
+      );
       return undefined;
     }
   }
 }
 
 /** No cache at all: after a restart the node asks again. */
-export const noCache: SvidCache = { load: () => Promise.resolve([]), save: () => Promise.resolve(), remove: () => Promise.resolve() };
+export const noCache: SvidCache = {
+  load: () => Promise.resolve([]),
+  save: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+};
 
 /** A list of envelopes, or nothing, in one file. */
 export class EnvelopeFile {
@@ -143,11 +191,20 @@ export class EnvelopeFile {
   /** Damaged state is no reason to stop: it is read again from the bus. The high-water marks in it are lost then, and that is said. */
   async load(): Promise<readonly Uint8Array[]> {
     const bytes = await readIfThere(this.#path);
-    return bytes === undefined ? [] : bytes.toString("utf8").split("\n").filter((line) => line !== "").map((line) => Buffer.from(line, "utf8"));
+    return bytes === undefined
+      ? []
+      : bytes
+          .toString("utf8")
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line) => Buffer.from(line, "utf8"));
   }
 
   async save(envelopes: readonly Uint8Array[]): Promise<void> {
-    await writeDurably(this.#path, Buffer.concat(envelopes.flatMap((bytes) => [bytes, Buffer.from("\n")])));
+    await writeDurably(
+      this.#path,
+      Buffer.concat(envelopes.flatMap((bytes) => [bytes, Buffer.from("\n")])),
+    );
   }
 }
 

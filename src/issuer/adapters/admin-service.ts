@@ -1,4 +1,10 @@
-import { type sendUnaryData, type ServerUnaryCall, type ServerWritableStream, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceError,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
 import type { AuthorityState } from "../../core/envelope/payloads.ts";
 import type { Entry, NodeSelection } from "../../core/policy/entry.ts";
 import { parseSelector } from "../../core/spiffe/selector.ts";
@@ -19,8 +25,18 @@ export interface AdminSurroundings {
   readonly issuerId: string;
   readonly enrolmentUrl: string;
   readonly busConnected: () => boolean;
-  readonly findings: () => Promise<readonly { readonly check: string; readonly ok: boolean | "unknown"; readonly detail: string; readonly cure?: string }[]>;
-  readonly tailEvents: (options: { readonly since?: number; readonly signal: AbortSignal }) => AsyncIterable<{ readonly sequence: number; readonly bytes: Uint8Array }>;
+  readonly findings: () => Promise<
+    readonly {
+      readonly check: string;
+      readonly ok: boolean | "unknown";
+      readonly detail: string;
+      readonly cure?: string;
+    }[]
+  >;
+  readonly tailEvents: (options: {
+    readonly since?: number;
+    readonly signal: AbortSignal;
+  }) => AsyncIterable<{ readonly sequence: number; readonly bytes: Uint8Array }>;
 }
 
 export interface AdminServiceOptions {
@@ -59,22 +75,44 @@ export function adminService(options: AdminServiceOptions): wire.AdminServiceSer
   const unary = unaryHandler(options);
   return {
     getStatus: unary(() => statusMessage(issuer, surroundings)),
-    createEntry: unary(async (request: wire.CreateEntryRequest, by) => ({ entry: entryMessage(await issuer.createEntry(entryOf(request), by)) })),
+    createEntry: unary(async (request: wire.CreateEntryRequest, by) => ({
+      entry: entryMessage(await issuer.createEntry(entryOf(request), by)),
+    })),
     listEntries: unary((request: wire.ListEntriesRequest) => {
-      const wanted = issuer.entries.list().filter((entry) => request.spiffeId === "" || entry.spiffeId === request.spiffeId);
+      const wanted = issuer.entries
+        .list()
+        .filter((entry) => request.spiffeId === "" || entry.spiffeId === request.spiffeId);
       return Promise.resolve({ entries: wanted.map(entryMessage) });
     }),
-    deleteEntry: unary(async (request: wire.DeleteEntryRequest, by) => ({ entry: entryMessage(await issuer.deleteEntry(request.id, by)) })),
+    deleteEntry: unary(async (request: wire.DeleteEntryRequest, by) => ({
+      entry: entryMessage(await issuer.deleteEntry(request.id, by)),
+    })),
     createJoinToken: unary(async (request: wire.CreateJoinTokenRequest, by) => {
-      const made = await issuer.createToken({ nodeName: request.nodeName, labels: Object.fromEntries(request.labels) }, by);
-      return { joinString: made.joinString, expiresAt: BigInt(made.expires), enrolmentUrl: surroundings.enrolmentUrl };
+      const made = await issuer.createToken(
+        { nodeName: request.nodeName, labels: Object.fromEntries(request.labels) },
+        by,
+      );
+      return {
+        joinString: made.joinString,
+        expiresAt: BigInt(made.expires),
+        enrolmentUrl: surroundings.enrolmentUrl,
+      };
     }),
-    listNodes: unary(() => Promise.resolve({ nodes: issuer.nodes.list().map((record) => nodeMessage(issuer, record)) })),
+    listNodes: unary(() =>
+      Promise.resolve({ nodes: issuer.nodes.list().map((record) => nodeMessage(issuer, record)) }),
+    ),
     listAuthorities: unary(() => {
-      const rotation = issuer.rotation.running() === undefined ? undefined : progressMessage(issuer.rotation.progress());
-      return Promise.resolve({ authorities: issuer.authorities.list().map(authorityMessage), rotation });
+      const rotation =
+        issuer.rotation.running() === undefined
+          ? undefined
+          : progressMessage(issuer.rotation.progress());
+      return Promise.resolve({
+        authorities: issuer.authorities.list().map(authorityMessage),
+        rotation,
+      });
     }),
-    rotateAuthority: (call) => void follow(call, options, async (by) => void (await issuer.rotate(by))),
+    rotateAuthority: (call) =>
+      void follow(call, options, async (by) => void (await issuer.rotate(by))),
     watchRotation: (call) => void follow(call, options, () => Promise.resolve()),
     tailEvents: (call) => void tail(call, options),
   };
@@ -124,14 +162,23 @@ async function follow(
   tell();
 }
 
-async function tail(call: ServerWritableStream<wire.TailEventsRequest, wire.TailEventsResponse>, options: AdminServiceOptions): Promise<void> {
+async function tail(
+  call: ServerWritableStream<wire.TailEventsRequest, wire.TailEventsResponse>,
+  options: AdminServiceOptions,
+): Promise<void> {
   const stop = new AbortController();
   call.on("cancelled", () => stop.abort());
   try {
     await options.operatorOf(call);
     const since = call.request.since === 0n ? {} : { since: Number(call.request.since) };
-    for await (const { sequence, bytes } of options.surroundings.tailEvents({ ...since, signal: stop.signal })) {
-      const isReady = call.write({ sequence: BigInt(sequence), event: Buffer.from(bytes).toString("utf8") });
+    for await (const { sequence, bytes } of options.surroundings.tailEvents({
+      ...since,
+      signal: stop.signal,
+    })) {
+      const isReady = call.write({
+        sequence: BigInt(sequence),
+        event: Buffer.from(bytes).toString("utf8"),
+      });
       if (!isReady) await new Promise<void>((resolve) => call.once("drain", resolve));
     }
     call.end();
@@ -141,18 +188,25 @@ async function tail(call: ServerWritableStream<wire.TailEventsRequest, wire.Tail
 }
 
 function failure(thrown: unknown, log: Log): Partial<ServiceError> {
-  if (thrown instanceof AdminError) return { code: status.PERMISSION_DENIED, details: thrown.message };
-  if (thrown instanceof IssuerError) return { code: statusOf[thrown.code], details: `${thrown.code}: ${thrown.message}` };
+  if (thrown instanceof AdminError)
+    return { code: status.PERMISSION_DENIED, details: thrown.message };
+  if (thrown instanceof IssuerError)
+    return { code: statusOf[thrown.code], details: `${thrown.code}: ${thrown.message}` };
   // Parsers of core say what is wrong with a field; anything else is ours.
-  if (thrown instanceof HeraldError && /^(ID_|SELECTOR_)/.test(String(thrown.code))) return { code: status.INVALID_ARGUMENT, details: thrown.message };
+  if (thrown instanceof HeraldError && /^(ID_|SELECTOR_)/.test(String(thrown.code)))
+    return { code: status.INVALID_ARGUMENT, details: thrown.message };
   log.error({ reason: reasonOf(thrown) }, "an admin call failed");
   return { code: status.INTERNAL, details: reasonOf(thrown) };
 }
 
-async function statusMessage(issuer: Issuer, surroundings: AdminSurroundings): Promise<wire.GetStatusResponse> {
+async function statusMessage(
+  issuer: Issuer,
+  surroundings: AdminSurroundings,
+): Promise<wire.GetStatusResponse> {
   const { epoch, term, nodes, entries, pending, fenced } = issuer.status();
   const findings = (await surroundings.findings()).map(({ check, ok, detail, cure }) => {
-    const result = ok === "unknown" ? Finding_Result.UNKNOWN : ok ? Finding_Result.OK : Finding_Result.FAILED;
+    const result =
+      ok === "unknown" ? Finding_Result.UNKNOWN : ok ? Finding_Result.OK : Finding_Result.FAILED;
     return { check, result, detail, cure: cure ?? "" };
   });
   return {
@@ -173,25 +227,46 @@ async function statusMessage(issuer: Issuer, surroundings: AdminSurroundings): P
 function entryOf(request: wire.CreateEntryRequest): Parameters<Issuer["createEntry"]>[0] {
   const { x509TtlSeconds, dnsNames, hint, priority } = request;
   const spiffeId = parseSpiffeId(request.spiffeId);
-  return { spiffeId, nodes: selectionOf(request.nodes), selectors: request.selectors.map(parseSelector), x509TtlSeconds, dnsNames, hint, priority };
+  return {
+    spiffeId,
+    nodes: selectionOf(request.nodes),
+    selectors: request.selectors.map(parseSelector),
+    x509TtlSeconds,
+    dnsNames,
+    hint,
+    priority,
+  };
 }
 
 function selectionOf(message: wire.NodeSelection | undefined): NodeSelection {
   if (message !== undefined && message.ids.length > 0 && message.labels.size > 0) {
     throw new IssuerError("ENTRY_INVALID", "nodes: select by ids or by labels, not both");
   }
-  if (message !== undefined && message.ids.length > 0) return { kind: "ids", ids: message.ids.map(parseSpiffeId) };
-  if (message !== undefined && message.labels.size > 0) return { kind: "labels", labels: Object.fromEntries(message.labels) };
+  if (message !== undefined && message.ids.length > 0)
+    return { kind: "ids", ids: message.ids.map(parseSpiffeId) };
+  if (message !== undefined && message.labels.size > 0)
+    return { kind: "labels", labels: Object.fromEntries(message.labels) };
   return { kind: "all" };
 }
 
 function entryMessage(entry: Entry): wire.Entry {
   const { nodes } = entry;
-  const selection = { ids: nodes.kind === "ids" ? nodes.ids : [], labels: new Map(nodes.kind === "labels" ? Object.entries(nodes.labels) : []) };
-  return { ...entry, revision: String(entry.revision), nodes: selection, createdAt: BigInt(entry.createdAt) };
+  const selection = {
+    ids: nodes.kind === "ids" ? nodes.ids : [],
+    labels: new Map(nodes.kind === "labels" ? Object.entries(nodes.labels) : []),
+  };
+  return {
+    ...entry,
+    revision: String(entry.revision),
+    nodes: selection,
+    createdAt: BigInt(entry.createdAt),
+  };
 }
 
-function nodeMessage(issuer: Issuer, record: ReturnType<Issuer["nodes"]["list"]>[number]): wire.Node {
+function nodeMessage(
+  issuer: Issuer,
+  record: ReturnType<Issuer["nodes"]["list"]>[number],
+): wire.Node {
   const ack = issuer.acknowledgements.newest(record.node);
   return {
     spiffeId: record.node,

@@ -9,7 +9,11 @@ import type { Journal, JournalRecord } from "../ports.ts";
 /** The journal is written anew at start when it holds this many times the records that still count. */
 const garbageFactor = 4;
 
-const kinds: ReadonlySet<string> = new Set(["object", "audit", "ack"] satisfies JournalRecord["kind"][]);
+const kinds: ReadonlySet<string> = new Set([
+  "object",
+  "audit",
+  "ack",
+] satisfies JournalRecord["kind"][]);
 
 /**
  * The issuer's journal in one file of lines `<sha256 of the rest, 16 hex> <kind> <key> <envelope>`; envelopes are compact JSON and hold no line feed.
@@ -19,7 +23,11 @@ const kinds: ReadonlySet<string> = new Set(["object", "audit", "ack"] satisfies 
 export class FileJournal implements Journal {
   readonly #path: string;
   #file: FileHandle | undefined;
-  #waiting: { readonly lines: string; readonly done: () => void; readonly failed: (reason: unknown) => void }[] = [];
+  #waiting: {
+    readonly lines: string;
+    readonly done: () => void;
+    readonly failed: (reason: unknown) => void;
+  }[] = [];
   #writing = false;
   #broken: IssuerError | undefined;
 
@@ -33,7 +41,8 @@ export class FileJournal implements Journal {
     const { newest, lines } = this.#parse(text);
     const records = [...newest.values()];
     // Also drops a torn line, so that the next append starts on a line of its own.
-    if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n"))) await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
+    if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n")))
+      await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
     this.#file = await open(this.#path, "a", 0o600);
     await syncFolder(dirname(this.#path));
     return records;
@@ -58,14 +67,22 @@ export class FileJournal implements Journal {
       this.#waiting = [];
       try {
         if (this.#broken !== undefined) throw this.#broken;
-        if (this.#file === undefined) throw new IssuerError("STATE_CORRUPT", "the journal was not loaded before it was written");
+        if (this.#file === undefined)
+          throw new IssuerError(
+            "STATE_CORRUPT",
+            "the journal was not loaded before it was written",
+          );
         await this.#file.appendFile(batch.map((append) => append.lines).join(""));
         await this.#file.datasync();
         for (const append of batch) append.done();
       } catch (thrown) {
         // What is on disk now is unknown, and another line behind half a line would be damage: from here on nothing is written. A restart
         // reads the file as it is; nobody was told that these records were kept.
-        this.#broken ??= new IssuerError("JOURNAL_BROKEN", `cannot write the journal ${this.#path} (${reasonOf(thrown)}); free the disk, then restart the issuer`, { cause: thrown });
+        this.#broken ??= new IssuerError(
+          "JOURNAL_BROKEN",
+          `cannot write the journal ${this.#path} (${reasonOf(thrown)}); free the disk, then restart the issuer`,
+          { cause: thrown },
+        );
         for (const append of batch) append.failed(this.#broken);
       }
     }
@@ -88,7 +105,6 @@ export class FileJournal implements Journal {
     }
     return { newest, lines: lines.length + (torn === "" ? 0 : 1) };
   }
-
 }
 
 function lineOf(record: JournalRecord): string {
@@ -99,7 +115,8 @@ function lineOf(record: JournalRecord): string {
 function recordOf(line: string): JournalRecord | undefined {
   const rest = line.slice(17);
   const [kind = "", key = ""] = rest.split(" ", 2);
-  if (line.charAt(16) !== " " || checksum(rest) !== line.slice(0, 16) || !isKind(kind)) return undefined;
+  if (line.charAt(16) !== " " || checksum(rest) !== line.slice(0, 16) || !isKind(kind))
+    return undefined;
   return { kind, key, bytes: Buffer.from(rest.slice(kind.length + key.length + 2), "utf8") };
 }
 
@@ -115,6 +132,8 @@ async function readOrEmpty(path: string): Promise<string> {
   try {
     return (await readIfThere(path))?.toString("utf8") ?? "";
   } catch (cause) {
-    throw new IssuerError("STATE_CORRUPT", `cannot read the journal ${path}: ${reasonOf(cause)}`, { cause });
+    throw new IssuerError("STATE_CORRUPT", `cannot read the journal ${path}: ${reasonOf(cause)}`, {
+      cause,
+    });
   }
 }

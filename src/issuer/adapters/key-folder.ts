@@ -35,7 +35,11 @@ export class KeyFolder implements AuthorityKeys {
   async load(name: string): Promise<KeyObject | undefined> {
     const sealed = await readIfThere(this.#path(name));
     if (sealed === undefined) return undefined;
-    return createPrivateKey({ key: unseal(sealed, this.#sealingKey, name), format: "der", type: "pkcs8" });
+    return createPrivateKey({
+      key: unseal(sealed, this.#sealingKey, name),
+      format: "der",
+      type: "pkcs8",
+    });
   }
 
   #path(name: string): string {

@@ -23,7 +23,11 @@ export async function sealingKey(path: string): Promise<Buffer> {
     if (known.byteLength !== 32) throw new RangeError(`it has ${known.byteLength} bytes, not 32`);
     return known;
   } catch (cause) {
-    throw new SealedFileError("SEALING_KEY", `cannot use the sealing key ${path}: ${reasonOf(cause)}. Is its folder there and writable for this user?`, { cause });
+    throw new SealedFileError(
+      "SEALING_KEY",
+      `cannot use the sealing key ${path}: ${reasonOf(cause)}. Is its folder there and writable for this user?`,
+      { cause },
+    );
   }
 }
 
@@ -38,12 +42,20 @@ export function seal(bytes: Uint8Array, key: Uint8Array, name: string): Buffer {
 /** @throws SealedFileError SEALED_FILE when it was sealed under another key or name, or changed. */
 export function unseal(sealed: Uint8Array, key: Uint8Array, name: string): Buffer {
   try {
-    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, nonceBytes), { authTagLength: tagBytes })
+    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, nonceBytes), {
+      authTagLength: tagBytes,
+    })
       .setAAD(Buffer.from(name, "utf8"))
       .setAuthTag(sealed.subarray(nonceBytes, nonceBytes + tagBytes));
-    return Buffer.concat([decipher.update(sealed.subarray(nonceBytes + tagBytes)), decipher.final()]);
+    return Buffer.concat([
+      decipher.update(sealed.subarray(nonceBytes + tagBytes)),
+      decipher.final(),
+    ]);
   } catch (cause) {
-    throw new SealedFileError("SEALED_FILE", `${name} was sealed under another key, or was changed`, { cause });
+    throw new SealedFileError(
+      "SEALED_FILE",
+      `${name} was sealed under another key, or was changed`,
+      { cause },
+    );
   }
 }
-

@@ -3,7 +3,10 @@ import { SdsError } from "../error.ts";
 import type { Caller, ViewSource, ViewWatch } from "../ports.ts";
 import type { IncomingCall } from "./handler-options.ts";
 
-/** @throws {SdsError} CALLER_UNKNOWN */
+/**
+ * The process at the other end of a call.
+ * @throws {SdsError} CALLER_UNKNOWN
+ */
 export function callerOf(
   call: IncomingCall,
   options: { readonly callerOf: (call: IncomingCall) => Caller },
@@ -15,7 +18,10 @@ export function callerOf(
   }
 }
 
-/** @throws {SdsError} CALLER_UNKNOWN: Unavailable, because Envoy dials again and the next attempt may do (SPIRE-09) */
+/**
+ * Attests the caller and watches its view. A failure is Unavailable: Envoy dials again, and it may do then (SPIRE-09).
+ * @throws {SdsError} CALLER_UNKNOWN
+ */
 export async function watchFor(
   caller: Caller,
   options: { readonly views: ViewSource },

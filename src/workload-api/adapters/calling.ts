@@ -16,7 +16,10 @@ export function requireHeader(call: IncomingCall): void {
   throw new WorkloadApiError("HEADER_MISSING", `the metadata "${header}: true" is required, once`);
 }
 
-/** @throws {WorkloadApiError} CALLER_UNKNOWN */
+/**
+ * The process at the other end of a call.
+ * @throws {WorkloadApiError} CALLER_UNKNOWN
+ */
 export function callerOf(call: IncomingCall, options: WorkloadApiOptions): Caller {
   try {
     return options.callerOf(call);
@@ -25,7 +28,10 @@ export function callerOf(call: IncomingCall, options: WorkloadApiOptions): Calle
   }
 }
 
-/** @throws {WorkloadApiError} CALLER_UNKNOWN */
+/**
+ * Attests the caller and watches its view. A failure is Unavailable: the client comes back, and it may do then (WEP-13).
+ * @throws {WorkloadApiError} CALLER_UNKNOWN
+ */
 export async function watchFor(
   caller: Caller,
   options: WorkloadApiOptions,

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Bundle } from "../../../src/core/bundle/bundle.ts";
@@ -15,22 +14,11 @@ import {
 } from "../../support/ca-world.ts";
 import { worldBundles } from "./hostile-case.ts";
 import { hostileCases } from "./hostile-world.ts";
+import { bundleOf, fromBase64, readVectors, writeVectors } from "./vectors.ts";
 
-interface Vectors {
-  readonly now: number;
-  readonly bundles: Readonly<Record<string, readonly string[]>>;
-  readonly cases: readonly {
-    readonly rule: string;
-    readonly name: string;
-    readonly expect: string;
-    readonly chain: readonly string[];
-    readonly bundle?: readonly string[];
-  }[];
-}
-
-const vectors = JSON.parse(
-  readFileSync(new URL("../../vectors/x509-svid.json", import.meta.url), "utf8"),
-) as Vectors;
+// WRITE_VECTORS=1 after a case was added; the test below says when that is due.
+if (process.env["WRITE_VECTORS"] === "1") writeVectors();
+const vectors = readVectors();
 
 function outcome(
   chain: readonly Uint8Array[],
@@ -46,13 +34,6 @@ function outcome(
   }
 }
 
-function bundleOf(trustDomain: string, authorities: readonly string[]): Bundle {
-  return {
-    ...makeBundle(trustDomain, []),
-    x509Authorities: authorities.map((text) => Buffer.from(text, "base64")),
-  };
-}
-
 test.for(hostileCases)("$rule $name: $expect", ({ chain, bundle, expect: expected }) => {
   expect(
     outcome(chain, bundlesOf(...worldBundles, ...(bundle === undefined ? [] : [bundle]))),
@@ -62,8 +43,7 @@ test.for(hostileCases)("$rule $name: $expect", ({ chain, bundle, expect: expecte
 test.for(vectors.cases)("vector $rule $name: $expect", ({ chain, bundle, expect: expected }) => {
   const all = { ...vectors.bundles, ...(bundle === undefined ? {} : { "example.org": bundle }) };
   const bundles = bundlesOf(...Object.entries(all).map(([name, list]) => bundleOf(name, list)));
-  const certificates = chain.map((text) => Buffer.from(text, "base64"));
-  expect(outcome(certificates, bundles, vectors.now)).toBe(expected);
+  expect(outcome(fromBase64(chain), bundles, vectors.now)).toBe(expected);
 });
 
 test("the committed vectors are those of the world", () => {

@@ -113,7 +113,8 @@ test("@peculiar/x509 reads and verifies what we issue", async () => {
   expect(await found.verify({ publicKey: ca, date: new Date(noon) })).toBe(true);
 });
 
-const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+const program = "openssl";
+const hasOpenssl = spawnSync(program, ["version"]).status === 0;
 
 test.skipIf(!hasOpenssl)(
   "OpenSSL reads and verifies what we issue, by its strict rules",
@@ -134,11 +135,11 @@ test.skipIf(!hasOpenssl)(
         "-purpose",
         "sslclient",
       ];
-      const verified = spawnSync("openssl", ["verify", ...options, "-CAfile", ca, found], {
+      const verified = spawnSync(program, ["verify", ...options, "-CAfile", ca, found], {
         encoding: "utf8",
       });
       expect(verified.stdout + verified.stderr).toBe(`${found}: OK\n`);
-      const text = spawnSync("openssl", ["x509", "-in", found, "-noout", "-text"], {
+      const text = spawnSync(program, ["x509", "-in", found, "-noout", "-text"], {
         encoding: "utf8",
       }).stdout;
       expect(text).toMatch(

@@ -5,6 +5,7 @@ import { onTestFinished } from "vitest";
 import { type Log, type LogFields, silentLog } from "../../../src/kit/log.ts";
 import { createGrpcServer } from "../../../src/rpc/grpc-server.ts";
 import { linuxPeerReader } from "../../../src/rpc/linux-peer.ts";
+import type { PeerReader } from "../../../src/rpc/peer.ts";
 import {
   listenUnix,
   type UnixListener,
@@ -32,6 +33,23 @@ export async function serveWho(options: Partial<UnixServerOptions> = {}): Promis
   });
   onTestFinished(async () => await listener.close(0));
   return listener;
+}
+
+/** The real reader; says when a peer is given up. */
+export function watchedReader(onClose: () => void): PeerReader {
+  const reader = linuxPeerReader();
+  return {
+    read(socket) {
+      const peer = reader.read(socket);
+      return {
+        ...peer,
+        close() {
+          peer.close();
+          onClose();
+        },
+      };
+    },
+  };
 }
 
 export interface LogLine {

@@ -4,7 +4,6 @@ import { connect, type Socket } from "node:net";
 import type {
   MethodDefinition,
   Server,
-  Server,
   ServerDuplexStream,
   ServerUnaryCall,
   ServerWritableStream,

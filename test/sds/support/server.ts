@@ -27,6 +27,8 @@ class FakeViews implements ViewSource {
   refusal: Error | undefined;
   /** Set: attestation waits for it. */
   gate: Promise<void> = Promise.resolve();
+  /** How many callers have come so far. */
+  attested = 0;
 
   constructor(view: WorkloadView) {
     this.#view = view;
@@ -42,6 +44,7 @@ class FakeViews implements ViewSource {
   }
 
   async watch(_caller: Caller, onChange: (view: WorkloadView) => void): Promise<ViewWatch> {
+    this.attested += 1;
     await this.gate;
     if (this.refusal !== undefined) throw this.refusal;
     this.#watchers.add(onChange);

@@ -1,0 +1,325 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { ServerUnaryCall } from "@grpc/grpc-js";
+import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
+import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
+import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
+import type { BusRequest, IssuerBus } from "../events/bus.ts";
+import { issuerInboxPrefix } from "../events/subjects.ts";
+import { AdminError, adminService } from "../issuer/adapters/admin-service.ts";
+import { FileJournal } from "../issuer/adapters/file-journal.ts";
+import { Issuer, type Operator } from "../issuer/issuer.ts";
+import { systemClock } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import { systemRandom } from "../kit/random.ts";
+import { peerOf } from "../rpc/call-peer.ts";
+import { createGrpcServer } from "../rpc/grpc-server.ts";
+import { type HttpListener, type HttpRoutes, serveHttp } from "../rpc/http.ts";
+import { linuxPeerReader } from "../rpc/linux-peer.ts";
+import { listenUnix } from "../rpc/unix-server.ts";
+import { AdminServiceService } from "../wire/herald/v1/admin.ts";
+import { formatHostPort, type IssuerConfig, loadIssuerConfig } from "./config.ts";
+import { type ControlKeys, openControlKeys, stateFiles } from "./control-keys.ts";
+import { healthRoutes } from "./health.ts";
+import { pinoLog } from "./logging.ts";
+import { PrometheusMetrics } from "./prometheus.ts";
+import { closeAll, untilStopped } from "./shutdown.ts";
+import { makeTlsIdentity } from "./tls-endpoint.ts";
+
+interface Opened {
+  readonly name: string;
+  close(): Promise<void> | void;
+}
+
+/** Runs an issuer until SIGTERM or SIGINT. Resolves with the exit code; failures to start are thrown, for the CLI to print. */
+export async function runIssuer(options: { readonly configPath: string }): Promise<number> {
+  const config = loadIssuerConfig(options.configPath);
+  const log = pinoLog({ level: config.log.level, name: "herald-issuer" });
+  const opened: Opened[] = [];
+  const stopped = untilStopped(log);
+  try {
+    await startIssuer(config, { log, opened });
+    await stopped;
+    return 0;
+  } finally {
+    await closeAll(opened, log);
+  }
+}
+
+async function startIssuer(
+  config: IssuerConfig,
+  { log, opened }: { readonly log: Log; readonly opened: Opened[] },
+): Promise<void> {
+  const metrics = new PrometheusMetrics();
+  const control = await openControlKeys(config.dir, config.trustDomain, {
+    clock: systemClock,
+    log,
+  });
+  // The admin socket comes first: it also keeps a second issuer off this state folder.
+  const admin = createGrpcServer();
+  await mkdir(dirname(config.admin.socket), { recursive: true, mode: 0o755 });
+  const adminSocket = await listenUnix({
+    path: config.admin.socket,
+    mode: 0o777,
+    server: admin,
+    peers: linuxPeerReader(),
+    log,
+  });
+  opened.push({ name: "admin socket", close: () => adminSocket.close() });
+
+  const connection = await connect(config, log);
+  const bus = createIssuerBus({
+    connection,
+    trustDomain: config.trustDomain,
+    clock: systemClock,
+    log,
+  });
+  opened.push({ name: "bus", close: () => bus.close() });
+  for (const drift of await bus.ensure())
+    log.warn({ ...drift }, "a stream is not set up as Herald wants it");
+
+  const https = await listenForEnrolment(config, log);
+  opened.push({ name: "enrolment endpoint", close: () => https.close() });
+  const issuer = await openIssuer({
+    config,
+    control,
+    bus,
+    enrolment: https.url,
+    metrics,
+    log,
+    opened,
+  });
+  https.serve({
+    enrol: (bytes) => issuer.enrol(bytes),
+    renew: (bytes) => issuer.renewByHttps(bytes),
+  });
+
+  const service = await bus.serve((request: BusRequest) => issuer.handle(request));
+  opened.push({ name: "request service", close: () => service.close() });
+  opened.push({ name: "bus watch", close: watchBus(connection, issuer, log) });
+  serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
+  const http = await serveHttp({
+    ...config.http.listen,
+    log,
+    routes: issuerHealth({ issuer, bus, metrics }),
+  });
+  opened.push({ name: "metrics", close: () => http.close() });
+  log.info(
+    {
+      trustDomain: config.trustDomain,
+      issuer: control.issuer,
+      admin: config.admin.socket,
+      https: https.url,
+      metrics: http.url,
+      pin: control.trust.pin,
+    },
+    "issuer is ready",
+  );
+}
+
+async function openIssuer(parts: {
+  readonly config: IssuerConfig;
+  readonly control: ControlKeys;
+  readonly bus: IssuerBus;
+  readonly enrolment: string;
+  readonly metrics: PrometheusMetrics;
+  readonly log: Log;
+  readonly opened: Opened[];
+}): Promise<Issuer> {
+  const { config, control, bus, metrics, log } = parts;
+  const journal = new FileJournal(join(config.dir, stateFiles.journal));
+  parts.opened.push({ name: "journal", close: () => journal.close() });
+  const issuer = await Issuer.start({
+    ...control,
+    trustDomain: config.trustDomain,
+    bus: { servers: config.nats.servers, brokerPins: config.nats.pins },
+    busSeed: Buffer.from((await readFile(config.nats.nodeSeedFile, "utf8")).trim()),
+    settings: {
+      headIntervalMs: config.headIntervalMs,
+      nodeTtlSeconds: config.nodeTtlSeconds,
+      defaultTtlSeconds: config.x509TtlSeconds,
+      maxTtlSeconds: config.maxX509TtlSeconds,
+      authorityLifetimeMs: config.authorityLifetimeMs,
+    },
+    journal,
+    store: bus,
+    broadcast: {
+      broadcastHead(bytes) {
+        bus
+          .broadcastHead(config.trustDomain, bytes)
+          .catch((thrown: unknown) =>
+            log.debug({ reason: reasonOf(thrown) }, "a head was not sent; the next one follows"),
+          );
+      },
+    },
+    auditStream: bus,
+    eventStream: bus,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    metrics,
+  });
+  parts.opened.push({ name: "issuer", close: () => issuer.stop() });
+  return issuer;
+}
+
+async function connect(config: IssuerConfig, log: Log): Promise<BusConnection> {
+  return await connectBus({
+    servers: config.nats.servers,
+    nkeySeed: (await readFile(config.nats.seedFile, "utf8")).trim(),
+    pins: () => config.nats.pins,
+    name: "herald-issuer",
+    inboxPrefix: issuerInboxPrefix,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  });
+}
+
+interface EnrolmentHandlers {
+  enrol(bytes: Uint8Array): Promise<Uint8Array>;
+  renew(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+/** The endpoint is bound before the issuer starts, since its address is part of what the issuer tells; until then it says "not yet". */
+async function listenForEnrolment(
+  config: IssuerConfig,
+  log: Log,
+): Promise<HttpListener & { serve(handlers: EnrolmentHandlers): void }> {
+  let handlers: EnrolmentHandlers | undefined;
+  const answer = async (
+    bytes: Uint8Array,
+    pick: (handlers: EnrolmentHandlers) => (bytes: Uint8Array) => Promise<Uint8Array>,
+  ): ReturnType<HttpRoutes[string]> => {
+    if (handlers === undefined)
+      return { status: 503, contentType: "text/plain", body: "the issuer is starting\n" };
+    try {
+      return { status: 200, contentType: "application/json", body: await pick(handlers)(bytes) };
+    } catch (thrown) {
+      log.warn({ reason: reasonOf(thrown) }, "enrolment request refused");
+      return {
+        status: 400,
+        contentType: "text/plain",
+        body: "refused; the issuer's log says why\n",
+      };
+    }
+  };
+  const { certificatePem, keyPem } = await makeTlsIdentity(config.enrolment.listen.host);
+  const listener = await serveHttp({
+    ...config.enrolment.listen,
+    tls: { cert: certificatePem, key: keyPem },
+    log,
+    routes: {
+      "POST /v1/enrol": ({ body }) => answer(body, ({ enrol }) => enrol),
+      "POST /v1/renew": ({ body }) => answer(body, ({ renew }) => renew),
+    },
+  });
+  const url = config.enrolment.url.endsWith(":0")
+    ? `https://${formatHostPort({ host: listener.host, port: listener.port })}`
+    : config.enrolment.url;
+  return {
+    ...listener,
+    url,
+    serve(made) {
+      handlers = made;
+    },
+  };
+}
+
+function watchBus(connection: BusConnection, issuer: Issuer, log: Log): () => void {
+  let wasLost = false;
+  return connection.observe({
+    onDisconnected() {
+      wasLost = true;
+      log.error(
+        { alarm: "bus-away" },
+        "NATS is away: nodes serve what they have, nothing new is signed; `herald doctor` says what is missing",
+      );
+    },
+    onConnected() {
+      if (!wasLost) return;
+      wasLost = false;
+      log.info({}, "NATS is back");
+      issuer
+        .onBusBack()
+        .catch((thrown: unknown) =>
+          log.warn(
+            { reason: reasonOf(thrown) },
+            "could not bring the store up to date; trying again",
+          ),
+        );
+    },
+  });
+}
+
+function serveAdmin(parts: {
+  readonly admin: ReturnType<typeof createGrpcServer>;
+  readonly issuer: Issuer;
+  readonly bus: IssuerBus;
+  readonly control: ControlKeys;
+  readonly config: IssuerConfig;
+  readonly enrolmentUrl: string;
+  readonly log: Log;
+}): void {
+  const { admin, issuer, bus, control, config, enrolmentUrl, log } = parts;
+  const surroundings = {
+    trustDomain: config.trustDomain,
+    issuerId: control.issuer,
+    enrolmentUrl,
+    busConnected: () => bus.connected(),
+    findings: () => bus.doctor(),
+    tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
+  };
+  admin.addService(
+    AdminServiceService,
+    adminService({ issuer, surroundings, operatorOf: operators(config), log }),
+  );
+}
+
+/** Root, the issuer's own user and one group may give orders; who calls is said by the kernel (invariant 7). */
+function operators(
+  config: IssuerConfig,
+): (call: Pick<ServerUnaryCall<unknown, unknown>, "metadata">) => Promise<Operator> {
+  const names = accountFiles();
+  const processes = procCredentials();
+  return async (call) => {
+    const { uid, gid, pid, isAlive } = peerOf(call);
+    const { group } = config.admin;
+    if (uid === 0 || uid === process.getuid?.()) return { uid, pid };
+    if (group !== undefined) {
+      const { supplementaryGids } = await processes.credentialsOf(pid);
+      for (const held of [gid, ...supplementaryGids]) {
+        if ((held === group || (await names.groupName(held)) === group) && isAlive())
+          return { uid, pid };
+      }
+    }
+    throw new AdminError(
+      "NOT_PERMITTED",
+      `uid ${uid} may not give orders to this issuer; use root or its own user${group === undefined ? ", or set admin.group in its configuration" : ` or a member of group ${group}`}`,
+    );
+  };
+}
+
+function issuerHealth(parts: {
+  readonly issuer: Issuer;
+  readonly bus: IssuerBus;
+  readonly metrics: PrometheusMetrics;
+}): HttpRoutes {
+  const { issuer, bus, metrics } = parts;
+  const check = () => {
+    const { fenced, pending, nodes, entries } = issuer.status();
+    const problems = [
+      ...(fenced ? ["another issuer leads with a higher term"] : []),
+      ...(bus.connected() ? [] : ["NATS is away"]),
+      ...(pending > 0 ? [`${pending} objects are not yet where nodes read them`] : []),
+    ];
+    return { problems, detail: { nodes, entries } };
+  };
+  const refresh = (): void => {
+    const { nodes, entries } = issuer.status();
+    metrics.set("herald_issuer_nodes", nodes);
+    metrics.set("herald_issuer_entries", entries);
+  };
+  return healthRoutes({ metrics, refresh, health: check, ready: check });
+}

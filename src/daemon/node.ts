@@ -1,0 +1,360 @@
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
+import { attestPeer, type PeerProcess } from "../attest/attestation.ts";
+import { unixSelectors } from "../attest/unix-selectors.ts";
+import { type JoinString, parseJoinString } from "../core/envelope/join-string.ts";
+import { ControlTrust } from "../core/envelope/trust.ts";
+import type { WorkloadView } from "../core/svid/workload-view.ts";
+import { nodeKeyMaker } from "../core/x509/key-pair.ts";
+import { connectBus } from "../events/adapters/connection.ts";
+import { createNodeBus } from "../events/adapters/node-bus.ts";
+import type { NodeBus } from "../events/bus.ts";
+import { nodeInboxPrefix } from "../events/subjects.ts";
+import {
+  ConsumerFile,
+  EnvelopeFile,
+  IdentityFile,
+  linuxProcesses,
+  noCache,
+  SvidFolder,
+} from "../identity/adapters/files.ts";
+import { IdentityError } from "../identity/error.ts";
+import { IssuerClient, refusalCode } from "../identity/issuer-client.ts";
+import { NodeIdentity, type NodeIdentityOptions } from "../identity/node-identity.ts";
+import type { SvidCache } from "../identity/ports.ts";
+import { readIfThere, writeDurably } from "../kit/adapters/durable-file.ts";
+import { sealingKey } from "../kit/adapters/sealed-file.ts";
+import { exponentialBackoff } from "../kit/backoff.ts";
+import { pause, systemClock } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import { systemRandom } from "../kit/random.ts";
+import { peerOf } from "../rpc/call-peer.ts";
+import { createGrpcServer } from "../rpc/grpc-server.ts";
+import { serveHttp } from "../rpc/http.ts";
+import { postHttps } from "../rpc/http-client.ts";
+import { linuxPeerReader } from "../rpc/linux-peer.ts";
+import { listenUnix, type UnixListener } from "../rpc/unix-server.ts";
+import { sdsHandlers, sdsService } from "../sds/adapters/grpc.ts";
+import { secretCatalog } from "../sds/secrets.ts";
+import { servableCheck } from "../sds/servable.ts";
+import { workloadApiHandlers, workloadApiService } from "../workload-api/adapters/grpc.ts";
+import { svidCheck } from "../workload-api/servable.ts";
+import { loadNodeConfig, type NodeConfig } from "./config.ts";
+import { consumerLogs } from "./consumer-logs.ts";
+import { healthRoutes } from "./health.ts";
+import { pinoLog } from "./logging.ts";
+import { NodeService } from "./node-service.ts";
+import { PrometheusMetrics } from "./prometheus.ts";
+import { closeAll, untilStopped } from "./shutdown.ts";
+import { ViewHub } from "./view-hub.ts";
+
+interface Running {
+  readonly config: NodeConfig;
+  readonly log: Log;
+  readonly metrics: PrometheusMetrics;
+  readonly hub: ViewHub;
+  readonly stop: AbortController;
+  readonly opened: { readonly name: string; close(): Promise<void> | void }[];
+}
+
+/** Runs a node daemon until SIGTERM or SIGINT. Resolves with the exit code; failures to start are thrown, for the CLI to print. */
+export async function runNode(options: {
+  readonly configPath: string;
+  readonly joinString?: string;
+}): Promise<number> {
+  const config = loadNodeConfig(options.configPath);
+  const log = pinoLog({ level: config.log.level, name: "herald-node" });
+  const running: Running = {
+    config,
+    log,
+    metrics: new PrometheusMetrics(),
+    hub: new ViewHub(config.trustDomain),
+    stop: new AbortController(),
+    opened: [],
+  };
+  const stopped = untilStopped(log);
+  try {
+    const listener = await serveSocket(running);
+    const http = await serveHealth(running, listener);
+    log.info({ socket: `unix://${config.socket}`, metrics: http }, "node answers on its socket");
+    // What follows may wait for the network, and a signal ends the wait.
+    const service = startService(running, options.joinString);
+    await Promise.race([stopped, service.then(() => stopped)]);
+    return 0;
+  } finally {
+    running.stop.abort();
+    await closeAll(running.opened, log);
+  }
+}
+
+/** The socket answers at once, before the first identity is there: callers are told "not yet" and stay (issue: plaintext HTTP/2 at once). */
+async function serveSocket(running: Running): Promise<UnixListener> {
+  const { config, log, hub, stop } = running;
+  const server = createGrpcServer();
+  const sources = [unixSelectors({ names: accountFiles(), processes: procCredentials() })];
+  const views = {
+    async watch(caller: object, onChange: (view: WorkloadView) => void) {
+      return hub.watch(await attestPeer(processOf(caller), sources), onChange);
+    },
+  };
+  const { sds, clients } = consumerLogs(hub, log, running.metrics);
+  const versionKey = await persistentKey(join(config.dir, "version.key"));
+  const { defaultSvidName, defaultBundleName, defaultAllBundlesName, disableSpiffeCertValidation } =
+    config.sds;
+  const secrets = secretCatalog({
+    versionKey,
+    names: { svid: defaultSvidName, bundle: defaultBundleName, allBundles: defaultAllBundlesName },
+    check: servableCheck(systemClock),
+  });
+  const common = { callerOf: peerOf, views, clock: systemClock, log, signal: stop.signal };
+  server.addService(
+    sdsService,
+    sdsHandlers({
+      ...common,
+      secrets,
+      consumers: sds,
+      rules: { disableSpiffeValidation: disableSpiffeCertValidation },
+    }),
+  );
+  server.addService(
+    workloadApiService,
+    workloadApiHandlers({ ...common, clients, check: svidCheck(systemClock) }),
+  );
+  await mkdir(dirname(config.socket), { recursive: true, mode: 0o755 });
+  const listener = await listenUnix({
+    path: config.socket,
+    mode: config.socketMode,
+    server,
+    peers: linuxPeerReader(),
+    log,
+  });
+  running.opened.push({ name: "socket", close: () => listener.close() });
+  return listener;
+}
+
+/** The services hand back the caller that they were given, which is rpc's peer; anything else gets nothing. */
+function processOf(caller: object): PeerProcess {
+  if (!("uid" in caller && "gid" in caller && "pid" in caller && "isAlive" in caller))
+    throw new IdentityError("CALLER_UNKNOWN", "the caller was not told by the kernel");
+  return caller as PeerProcess;
+}
+
+async function startService(running: Running, joinString: string | undefined): Promise<void> {
+  const { config, log, hub, opened, metrics } = running;
+  const { identity, state, trust, client } = await identityOf(running, joinString);
+  const connected: { bus?: NodeBus } = {};
+  const service = new NodeService({
+    trust,
+    identity,
+    client,
+    bus: lateBus(connected),
+    viewStore: new EnvelopeFile(join(config.dir, "state")),
+    cache: await svidCache(config, log),
+    consumerStore: new ConsumerFile(join(config.dir, "consumers.json")),
+    processes: linuxProcesses,
+    keys: nodeKeyMaker,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    metrics,
+  });
+  opened.push({ name: "node", close: () => service.stop() });
+  await service.resume(state);
+  hub.attach(service);
+  const bus = await connectPatiently(running, identity);
+  if (bus === undefined) return;
+  connected.bus = bus;
+  opened.push({ name: "bus", close: () => bus.close() });
+  await service.start();
+  log.info({ node: identity.id }, "node follows the issuer");
+}
+
+/** The identity on disk, or a new one by a join string. Waits for an issuer as long as it takes; what the issuer refuses ends the daemon. */
+async function identityOf(running: Running, joinString: string | undefined) {
+  const { config, log, stop } = running;
+  const store = new IdentityFile(config.dir);
+  const kept = await store.load();
+  const join = kept === undefined ? await joinOf(config, joinString) : undefined;
+  const trust = new ControlTrust({
+    trustDomain: config.trustDomain,
+    pin: kept?.pin ?? join?.pin ?? "",
+  });
+  const client = new IssuerClient({ trust, clock: systemClock, random: systemRandom, log });
+  const options: NodeIdentityOptions = {
+    trustDomain: config.trustDomain,
+    client,
+    store,
+    post: postTo(config),
+    keys: nodeKeyMaker,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+  };
+  const identity = await NodeIdentity.resume(options);
+  if (identity !== undefined) return { identity, state: [], trust, client };
+  if (join === undefined) throw notEnrolled(config);
+  const backoff = exponentialBackoff({ baseMs: 200, maxMs: 5000, random: systemRandom });
+  for (;;) {
+    try {
+      const enrolled = await NodeIdentity.enrol(options, join, config.name);
+      log.info({ node: enrolled.identity.id }, "node is enrolled");
+      return { ...enrolled, trust, client };
+    } catch (thrown) {
+      if (refusalCode(thrown) !== undefined || stop.signal.aborted) throw thrown;
+      log.warn(
+        { reason: reasonOf(thrown), issuers: config.issuerUrls },
+        "could not enrol yet; trying again",
+      );
+      await pause(systemClock, backoff.next(), stop.signal);
+    }
+  }
+}
+
+async function joinOf(config: NodeConfig, joinString: string | undefined): Promise<JoinString> {
+  if (joinString !== undefined) return parseJoinString(joinString);
+  if (config.joinFile === undefined) throw notEnrolled(config);
+  const written = await readIfThere(config.joinFile);
+  if (written === undefined) throw notEnrolled(config);
+  return parseJoinString(written.toString("utf8"));
+}
+
+function notEnrolled(config: NodeConfig): IdentityError {
+  return new IdentityError(
+    "NOT_ENROLLED",
+    `this node has no identity in ${config.dir}, and no join string. Make one on the issuer with \`herald node token --name ${config.name}\` and give it with --join or joinFile`,
+  );
+}
+
+/** Tries the issuers in turn, each as it is configured; any reply is as good as another, since all are verified by the pin. */
+function postTo(config: NodeConfig): NodeIdentityOptions["post"] {
+  return async (path, bytes) => {
+    let last: unknown;
+    for (const url of config.issuerUrls) {
+      try {
+        const { status, body } = await postHttps({
+          url: `${url}${path}`,
+          body: bytes,
+          timeoutMs: 5000,
+          clock: systemClock,
+        });
+        if (status === 200) return body;
+        last = new IdentityError(
+          "NO_ANSWER",
+          `${url} answered ${status}: ${body.toString("utf8").slice(0, 200).trim()}`,
+        );
+      } catch (thrown) {
+        last = thrown;
+      }
+    }
+    throw last;
+  };
+}
+
+/** A node serves what it has while the broker is away, so it goes on trying. Undefined when the daemon stops first. */
+async function connectPatiently(
+  running: Running,
+  identity: NodeIdentity,
+): Promise<NodeBus | undefined> {
+  const { config, log, stop } = running;
+  const backoff = exponentialBackoff({ baseMs: 100, maxMs: 2000, random: systemRandom });
+  while (!stop.signal.aborted) {
+    try {
+      const connection = await connectBus({
+        servers: identity.kept.bus.servers,
+        nkeySeed: Buffer.from(identity.kept.busSeed).toString("utf8"),
+        pins: () => identity.kept.bus.brokerPins,
+        name: identity.id,
+        inboxPrefix: nodeInboxPrefix(identity.token),
+        clock: systemClock,
+        random: systemRandom,
+        log,
+      });
+      return createNodeBus({ connection, node: identity.token, trustDomain: config.trustDomain });
+    } catch (thrown) {
+      log.warn(
+        { reason: reasonOf(thrown) },
+        "NATS is not to be had; serving what is cached and trying again",
+      );
+      await pause(systemClock, backoff.next(), stop.signal);
+    }
+  }
+  return undefined;
+}
+
+/** The bus of a node that is not connected yet: everything it is asked fails, as with a bus that is away. */
+function lateBus(connected: {
+  readonly bus?: NodeBus;
+}): Pick<NodeBus, "read" | "subscribe" | "request"> {
+  const bus = (): NodeBus => {
+    if (connected.bus === undefined)
+      throw new IdentityError("NO_ANSWER", "NATS is not connected yet");
+    return connected.bus;
+  };
+  return {
+    read: async (key) => await bus().read(key),
+    subscribe: async (listener) => await bus().subscribe(listener),
+    request: async (kind, bytes, limits) => await bus().request(kind, bytes, limits),
+  };
+}
+
+async function svidCache(config: NodeConfig, log: Log): Promise<SvidCache> {
+  const folder = join(config.dir, "svids");
+  switch (config.cache) {
+    case "off":
+      return noCache;
+    case "plain":
+      return new SvidFolder({ folder, sealingKey: undefined, log });
+    case "sealed":
+      return new SvidFolder({ folder, sealingKey: await sealingKey(config.cacheKeyFile), log });
+  }
+}
+
+async function persistentKey(path: string): Promise<Buffer> {
+  const known = await readIfThere(path);
+  if (known !== undefined) return known;
+  const made = randomBytes(32);
+  await writeDurably(path, made);
+  return made;
+}
+
+async function serveHealth(running: Running, listener: UnixListener): Promise<string> {
+  const { config, log, metrics, hub } = running;
+  const refresh = (): void => {
+    const status = hub.status();
+    metrics.set("herald_node_connections", listener.connections());
+    metrics.set("herald_node_svids", status?.svids ?? 0);
+    metrics.set("herald_node_entries", status?.entries ?? 0);
+    const now = systemClock.now();
+    if (status?.nextExpiry !== undefined)
+      metrics.set("herald_node_next_expiry_seconds", (status.nextExpiry - now) / 1000);
+    if (status !== undefined)
+      metrics.set("herald_node_identity_expiry_seconds", (status.nodeExpiry - now) / 1000);
+  };
+  const check = (wantsSync: boolean) => {
+    const status = hub.status();
+    if (status === undefined) return { problems: ["the node is not enrolled yet"], detail: {} };
+    const problems = [
+      ...(status.stale ? ["no head for three intervals: the broker or the issuer is silent"] : []),
+      ...(wantsSync && !status.synced ? ["the state was not read yet since the start"] : []),
+      ...(status.svids < status.entries
+        ? [`${status.entries - status.svids} of ${status.entries} SVIDs are missing`]
+        : []),
+    ];
+    return { problems, detail: { entries: status.entries, svids: status.svids } };
+  };
+  const http = await serveHttp({
+    ...config.http.listen,
+    log,
+    routes: healthRoutes({
+      metrics,
+      refresh,
+      health: () => check(true),
+      ready: () => check(false),
+    }),
+  });
+  running.opened.push({ name: "metrics", close: () => http.close() });
+  return http.url;
+}
