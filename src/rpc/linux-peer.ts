@@ -39,7 +39,7 @@ export function linuxPeerReader(options?: { readonly pidfdFrom?: "socket" | "pid
 function holdProcess(libc: Libc, pidfd: number): Pick<Peer, "isAlive" | "close"> {
   let open = true;
   return {
-    isAlive: () => open && pidfd > 0,
+    isAlive: () => open && !libc.hasEnded(pidfd),
     close() {
       // Once only: the number may by then be somebody else's descriptor.
       if (!open) return;

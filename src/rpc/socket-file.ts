@@ -36,7 +36,7 @@ const backlog = 4096;
 /**
  * Makes `server` listen at `path`, replacing the socket of a dead process and never that of a living one. The socket
  * is bound inside a private folder, gets its mode there, and only then its name: nobody can connect before (TM-W-07).
- * A crash in between leaves a folder `.XXXXXX` beside the path, in nobody's way; a crash later leaves a dead socket,
+ * A crash in between leaves a folder `.hXXXXXX` beside the path, in nobody's way; a crash later leaves a dead socket,
  * which the next start replaces.
  */
 export async function placeSocket(options: SocketPlace): Promise<SocketFile> {
@@ -66,7 +66,7 @@ export async function placeSocket(options: SocketPlace): Promise<SocketFile> {
 
 async function bind({ path, mode, server }: SocketPlace): Promise<Inode> {
   await requireFree(path);
-  const nursery = await mkdtemp(join(dirname(path), "."));
+  const nursery = await mkdtemp(join(dirname(path), ".h"));
   try {
     const bound = join(nursery, "s");
     checkPath(bound);

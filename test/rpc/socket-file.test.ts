@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { watch } from "node:fs";
 import {
   chmod,
   lstat,
@@ -16,6 +17,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { silentLog } from "../../src/kit/log.ts";
 import { createGrpcServer } from "../../src/rpc/grpc-server.ts";
 import { linuxPeerReader } from "../../src/rpc/linux-peer.ts";
+import { lockPath } from "../../src/rpc/path-lock.ts";
 import { listenUnix, type UnixListener } from "../../src/rpc/unix-server.ts";
 import { startChild } from "./support/children.ts";
 import { freshFolder, keptLog, serveWho } from "./support/listening.ts";
@@ -189,6 +191,50 @@ test("TM-W-07 a server that knows nothing of our lock is not replaced either", a
   onTestFinished(() => void stranger.close());
   await expect(listenAt(path)).rejects.toMatchObject({ code: "SOCKET_IN_USE" });
   expect((await lstat(path)).isSocket()).toBe(true);
+});
+
+test("TM-W-07 a lock has one holder at a time, however often it is given up and taken", async () => {
+  const path = join(await freshFolder(), "s");
+  let holders = 0;
+  let taken = 0;
+  async function contend(): Promise<void> {
+    for (let tries = 0; tries < 300; tries += 1) {
+      const lock = await lockPath(path);
+      if (lock === undefined) continue;
+      holders += 1;
+      taken += 1;
+      expect(holders).toBe(1);
+      await new Promise((resolve) => setImmediate(resolve));
+      holders -= 1;
+      await lock.release();
+    }
+  }
+  await Promise.all(Array.from({ length: 4 }, contend));
+  expect(taken).toBeGreaterThan(4);
+  expect(await readdir(dirname(path))).toEqual([]);
+});
+
+test("TM-W-07 the socket is bound within its own folder, in a private one, and then gets its name", async () => {
+  const folder = await freshFolder();
+  await mkdir(join(folder, "run"));
+  const seen: string[] = [];
+  const sentinel = Promise.withResolvers<void>();
+  const watching = ["", "run"].map((place) =>
+    watch(join(folder, place), (_event, name) => {
+      if (name === "sentinel") sentinel.resolve();
+      else seen.push(join(place, name ?? ""));
+    }),
+  );
+  const listener = await listenAt(join(folder, "run", "s"));
+  await writeFile(join(folder, "sentinel"), "");
+  await sentinel.promise;
+  for (const one of watching) one.close();
+  await listener.close(0);
+  const names = [...new Set(seen)].filter((name) => name !== "run");
+  const [lock, nursery, ...rest] = names;
+  expect(lock).toBe("run/s.lock");
+  expect(nursery).toMatch(/^run\/\.h\w{6}$/);
+  expect(rest).toEqual(["run/s"]);
 });
 
 test("a relative path is refused", async () => {
