@@ -1,36 +1,32 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { ServerUnaryCall } from "@grpc/grpc-js";
-import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
 import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
 import type { BusRequest, IssuerBus } from "../events/bus.ts";
 import { issuerInboxPrefix } from "../events/subjects.ts";
-import { AdminError, adminService } from "../issuer/adapters/admin-service.ts";
+import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
-import { Issuer, type Operator } from "../issuer/issuer.ts";
+import { Issuer } from "../issuer/issuer.ts";
 import { systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import { systemRandom } from "../kit/random.ts";
-import { peerOf } from "../rpc/call-peer.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
-import { type HttpListener, type HttpRoutes, serveHttp } from "../rpc/http.ts";
+import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
-import { formatHostPort, type IssuerConfig, loadIssuerConfig } from "./config.ts";
+import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, stateFiles } from "./control-keys.ts";
+import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
+import { operators } from "./operators.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
-import { closeAll, untilStopped } from "./shutdown.ts";
-import { makeTlsIdentity } from "./tls-endpoint.ts";
+import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
 
-interface Opened {
-  readonly name: string;
-  close(): Promise<void> | void;
-}
+/** JetStream reserves this for events at once, so it must fit on a small disk; a week of them is far less. */
+const eventsMaxBytes = 1024 ** 3;
 
 /** Runs an issuer until SIGTERM or SIGINT. Resolves with the exit code; failures to start are thrown, for the CLI to print. */
 export async function runIssuer(options: { readonly configPath: string }): Promise<number> {
@@ -74,6 +70,7 @@ async function startIssuer(
     trustDomain: config.trustDomain,
     clock: systemClock,
     log,
+    streams: { eventsMaxBytes },
   });
   opened.push({ name: "bus", close: () => bus.close() });
   for (const drift of await bus.ensure())
@@ -91,11 +88,11 @@ async function startIssuer(
     opened,
   });
   https.serve({
-    enrol: (bytes) => issuer.enrol(bytes),
-    renew: (bytes) => issuer.renewByHttps(bytes),
+    enrol: (bytes) => issuer.reception.enrol(bytes),
+    renew: (bytes) => issuer.reception.renewByHttps(bytes),
   });
 
-  const service = await bus.serve((request: BusRequest) => issuer.handle(request));
+  const service = await bus.serve((request: BusRequest) => issuer.reception.handle(request));
   opened.push({ name: "request service", close: () => service.close() });
   opened.push({ name: "bus watch", close: watchBus(connection, issuer, log) });
   serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
@@ -177,56 +174,6 @@ async function connect(config: IssuerConfig, log: Log): Promise<BusConnection> {
   });
 }
 
-interface EnrolmentHandlers {
-  enrol(bytes: Uint8Array): Promise<Uint8Array>;
-  renew(bytes: Uint8Array): Promise<Uint8Array>;
-}
-
-/** The endpoint is bound before the issuer starts, since its address is part of what the issuer tells; until then it says "not yet". */
-async function listenForEnrolment(
-  config: IssuerConfig,
-  log: Log,
-): Promise<HttpListener & { serve(handlers: EnrolmentHandlers): void }> {
-  let handlers: EnrolmentHandlers | undefined;
-  const answer = async (
-    bytes: Uint8Array,
-    pick: (handlers: EnrolmentHandlers) => (bytes: Uint8Array) => Promise<Uint8Array>,
-  ): ReturnType<HttpRoutes[string]> => {
-    if (handlers === undefined)
-      return { status: 503, contentType: "text/plain", body: "the issuer is starting\n" };
-    try {
-      return { status: 200, contentType: "application/json", body: await pick(handlers)(bytes) };
-    } catch (thrown) {
-      log.warn({ reason: reasonOf(thrown) }, "enrolment request refused");
-      return {
-        status: 400,
-        contentType: "text/plain",
-        body: "refused; the issuer's log says why\n",
-      };
-    }
-  };
-  const { certificatePem, keyPem } = await makeTlsIdentity(config.enrolment.listen.host);
-  const listener = await serveHttp({
-    ...config.enrolment.listen,
-    tls: { cert: certificatePem, key: keyPem },
-    log,
-    routes: {
-      "POST /v1/enrol": ({ body }) => answer(body, ({ enrol }) => enrol),
-      "POST /v1/renew": ({ body }) => answer(body, ({ renew }) => renew),
-    },
-  });
-  const url = config.enrolment.url.endsWith(":0")
-    ? `https://${formatHostPort({ host: listener.host, port: listener.port })}`
-    : config.enrolment.url;
-  return {
-    ...listener,
-    url,
-    serve(made) {
-      handlers = made;
-    },
-  };
-}
-
 function watchBus(connection: BusConnection, issuer: Issuer, log: Log): () => void {
   let wasLost = false;
   return connection.observe({
@@ -275,30 +222,6 @@ function serveAdmin(parts: {
     AdminServiceService,
     adminService({ issuer, surroundings, operatorOf: operators(config), log }),
   );
-}
-
-/** Root, the issuer's own user and one group may give orders; who calls is said by the kernel (invariant 7). */
-function operators(
-  config: IssuerConfig,
-): (call: Pick<ServerUnaryCall<unknown, unknown>, "metadata">) => Promise<Operator> {
-  const names = accountFiles();
-  const processes = procCredentials();
-  return async (call) => {
-    const { uid, gid, pid, isAlive } = peerOf(call);
-    const { group } = config.admin;
-    if (uid === 0 || uid === process.getuid?.()) return { uid, pid };
-    if (group !== undefined) {
-      const { supplementaryGids } = await processes.credentialsOf(pid);
-      for (const held of [gid, ...supplementaryGids]) {
-        if ((held === group || (await names.groupName(held)) === group) && isAlive())
-          return { uid, pid };
-      }
-    }
-    throw new AdminError(
-      "NOT_PERMITTED",
-      `uid ${uid} may not give orders to this issuer; use root or its own user${group === undefined ? ", or set admin.group in its configuration" : ` or a member of group ${group}`}`,
-    );
-  };
 }
 
 function issuerHealth(parts: {

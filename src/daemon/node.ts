@@ -4,8 +4,6 @@ import { dirname, join } from "node:path";
 import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
 import { attestPeer, type PeerProcess } from "../attest/attestation.ts";
 import { unixSelectors } from "../attest/unix-selectors.ts";
-import { type JoinString, parseJoinString } from "../core/envelope/join-string.ts";
-import { ControlTrust } from "../core/envelope/trust.ts";
 import type { WorkloadView } from "../core/svid/workload-view.ts";
 import { nodeKeyMaker } from "../core/x509/key-pair.ts";
 import { connectBus } from "../events/adapters/connection.ts";
@@ -15,14 +13,12 @@ import { nodeInboxPrefix } from "../events/subjects.ts";
 import {
   ConsumerFile,
   EnvelopeFile,
-  IdentityFile,
   linuxProcesses,
   noCache,
   SvidFolder,
 } from "../identity/adapters/files.ts";
 import { IdentityError } from "../identity/error.ts";
-import { IssuerClient, refusalCode } from "../identity/issuer-client.ts";
-import { NodeIdentity, type NodeIdentityOptions } from "../identity/node-identity.ts";
+import type { NodeIdentity } from "../identity/node-identity.ts";
 import type { SvidCache } from "../identity/ports.ts";
 import { readIfThere, writeDurably } from "../kit/adapters/durable-file.ts";
 import { sealingKey } from "../kit/adapters/sealed-file.ts";
@@ -33,8 +29,6 @@ import type { Log } from "../kit/log.ts";
 import { systemRandom } from "../kit/random.ts";
 import { peerOf } from "../rpc/call-peer.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
-import { serveHttp } from "../rpc/http.ts";
-import { postHttps } from "../rpc/http-client.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { listenUnix, type UnixListener } from "../rpc/unix-server.ts";
 import { sdsHandlers, sdsService } from "../sds/adapters/grpc.ts";
@@ -44,21 +38,14 @@ import { workloadApiHandlers, workloadApiService } from "../workload-api/adapter
 import { svidCheck } from "../workload-api/servable.ts";
 import { loadNodeConfig, type NodeConfig } from "./config.ts";
 import { consumerLogs } from "./consumer-logs.ts";
-import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
+import { identityOf } from "./node-enrolment.ts";
+import { serveHealth } from "./node-health.ts";
 import { NodeService } from "./node-service.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
+import type { RunningNode } from "./running-node.ts";
 import { closeAll, untilStopped } from "./shutdown.ts";
 import { ViewHub } from "./view-hub.ts";
-
-interface Running {
-  readonly config: NodeConfig;
-  readonly log: Log;
-  readonly metrics: PrometheusMetrics;
-  readonly hub: ViewHub;
-  readonly stop: AbortController;
-  readonly opened: { readonly name: string; close(): Promise<void> | void }[];
-}
 
 /** Runs a node daemon until SIGTERM or SIGINT. Resolves with the exit code; failures to start are thrown, for the CLI to print. */
 export async function runNode(options: {
@@ -67,7 +54,7 @@ export async function runNode(options: {
 }): Promise<number> {
   const config = loadNodeConfig(options.configPath);
   const log = pinoLog({ level: config.log.level, name: "herald-node" });
-  const running: Running = {
+  const running: RunningNode = {
     config,
     log,
     metrics: new PrometheusMetrics(),
@@ -91,7 +78,7 @@ export async function runNode(options: {
 }
 
 /** The socket answers at once, before the first identity is there: callers are told "not yet" and stay (issue: plaintext HTTP/2 at once). */
-async function serveSocket(running: Running): Promise<UnixListener> {
+async function serveSocket(running: RunningNode): Promise<UnixListener> {
   const { config, log, hub, stop } = running;
   const server = createGrpcServer();
   const sources = [unixSelectors({ names: accountFiles(), processes: procCredentials() })];
@@ -142,7 +129,7 @@ function processOf(caller: object): PeerProcess {
   return caller as PeerProcess;
 }
 
-async function startService(running: Running, joinString: string | undefined): Promise<void> {
+async function startService(running: RunningNode, joinString: string | undefined): Promise<void> {
   const { config, log, hub, opened, metrics } = running;
   const { identity, state, trust, client } = await identityOf(running, joinString);
   const connected: { bus?: NodeBus } = {};
@@ -172,90 +159,9 @@ async function startService(running: Running, joinString: string | undefined): P
   log.info({ node: identity.id }, "node follows the issuer");
 }
 
-/** The identity on disk, or a new one by a join string. Waits for an issuer as long as it takes; what the issuer refuses ends the daemon. */
-async function identityOf(running: Running, joinString: string | undefined) {
-  const { config, log, stop } = running;
-  const store = new IdentityFile(config.dir);
-  const kept = await store.load();
-  const join = kept === undefined ? await joinOf(config, joinString) : undefined;
-  const trust = new ControlTrust({
-    trustDomain: config.trustDomain,
-    pin: kept?.pin ?? join?.pin ?? "",
-  });
-  const client = new IssuerClient({ trust, clock: systemClock, random: systemRandom, log });
-  const options: NodeIdentityOptions = {
-    trustDomain: config.trustDomain,
-    client,
-    store,
-    post: postTo(config),
-    keys: nodeKeyMaker,
-    clock: systemClock,
-    random: systemRandom,
-    log,
-  };
-  const identity = await NodeIdentity.resume(options);
-  if (identity !== undefined) return { identity, state: [], trust, client };
-  if (join === undefined) throw notEnrolled(config);
-  const backoff = exponentialBackoff({ baseMs: 200, maxMs: 5000, random: systemRandom });
-  for (;;) {
-    try {
-      const enrolled = await NodeIdentity.enrol(options, join, config.name);
-      log.info({ node: enrolled.identity.id }, "node is enrolled");
-      return { ...enrolled, trust, client };
-    } catch (thrown) {
-      if (refusalCode(thrown) !== undefined || stop.signal.aborted) throw thrown;
-      log.warn(
-        { reason: reasonOf(thrown), issuers: config.issuerUrls },
-        "could not enrol yet; trying again",
-      );
-      await pause(systemClock, backoff.next(), stop.signal);
-    }
-  }
-}
-
-async function joinOf(config: NodeConfig, joinString: string | undefined): Promise<JoinString> {
-  if (joinString !== undefined) return parseJoinString(joinString);
-  if (config.joinFile === undefined) throw notEnrolled(config);
-  const written = await readIfThere(config.joinFile);
-  if (written === undefined) throw notEnrolled(config);
-  return parseJoinString(written.toString("utf8"));
-}
-
-function notEnrolled(config: NodeConfig): IdentityError {
-  return new IdentityError(
-    "NOT_ENROLLED",
-    `this node has no identity in ${config.dir}, and no join string. Make one on the issuer with \`herald node token --name ${config.name}\` and give it with --join or joinFile`,
-  );
-}
-
-/** Tries the issuers in turn, each as it is configured; any reply is as good as another, since all are verified by the pin. */
-function postTo(config: NodeConfig): NodeIdentityOptions["post"] {
-  return async (path, bytes) => {
-    let last: unknown;
-    for (const url of config.issuerUrls) {
-      try {
-        const { status, body } = await postHttps({
-          url: `${url}${path}`,
-          body: bytes,
-          timeoutMs: 5000,
-          clock: systemClock,
-        });
-        if (status === 200) return body;
-        last = new IdentityError(
-          "NO_ANSWER",
-          `${url} answered ${status}: ${body.toString("utf8").slice(0, 200).trim()}`,
-        );
-      } catch (thrown) {
-        last = thrown;
-      }
-    }
-    throw last;
-  };
-}
-
 /** A node serves what it has while the broker is away, so it goes on trying. Undefined when the daemon stops first. */
 async function connectPatiently(
-  running: Running,
+  running: RunningNode,
   identity: NodeIdentity,
 ): Promise<NodeBus | undefined> {
   const { config, log, stop } = running;
@@ -318,43 +224,4 @@ async function persistentKey(path: string): Promise<Buffer> {
   const made = randomBytes(32);
   await writeDurably(path, made);
   return made;
-}
-
-async function serveHealth(running: Running, listener: UnixListener): Promise<string> {
-  const { config, log, metrics, hub } = running;
-  const refresh = (): void => {
-    const status = hub.status();
-    metrics.set("herald_node_connections", listener.connections());
-    metrics.set("herald_node_svids", status?.svids ?? 0);
-    metrics.set("herald_node_entries", status?.entries ?? 0);
-    const now = systemClock.now();
-    if (status?.nextExpiry !== undefined)
-      metrics.set("herald_node_next_expiry_seconds", (status.nextExpiry - now) / 1000);
-    if (status !== undefined)
-      metrics.set("herald_node_identity_expiry_seconds", (status.nodeExpiry - now) / 1000);
-  };
-  const check = (wantsSync: boolean) => {
-    const status = hub.status();
-    if (status === undefined) return { problems: ["the node is not enrolled yet"], detail: {} };
-    const problems = [
-      ...(status.stale ? ["no head for three intervals: the broker or the issuer is silent"] : []),
-      ...(wantsSync && !status.synced ? ["the state was not read yet since the start"] : []),
-      ...(status.svids < status.entries
-        ? [`${status.entries - status.svids} of ${status.entries} SVIDs are missing`]
-        : []),
-    ];
-    return { problems, detail: { entries: status.entries, svids: status.svids } };
-  };
-  const http = await serveHttp({
-    ...config.http.listen,
-    log,
-    routes: healthRoutes({
-      metrics,
-      refresh,
-      health: () => check(true),
-      ready: () => check(false),
-    }),
-  });
-  running.opened.push({ name: "metrics", close: () => http.close() });
-  return http.url;
 }

@@ -16,16 +16,19 @@ export function untilStopped(log: Log): Promise<void> {
   });
 }
 
+/** Something that is closed when the daemon stops. */
+export interface Opened {
+  readonly name: string;
+  close(): Promise<void> | void;
+}
+
 /** Closes what was opened, last first; one that fails does not keep the others open. */
-export async function closeAll(
-  opened: readonly { readonly name: string; close(): Promise<void> | void }[],
-  log: Log,
-): Promise<void> {
-  for (const { name, close } of opened.toReversed()) {
+export async function closeAll(opened: readonly Opened[], log: Log): Promise<void> {
+  for (const part of opened.toReversed()) {
     try {
-      await close();
+      await part.close();
     } catch (thrown) {
-      log.warn({ part: name, reason: reasonOf(thrown) }, "did not close cleanly");
+      log.warn({ part: part.name, reason: reasonOf(thrown) }, "did not close cleanly");
     }
   }
 }

@@ -80,16 +80,17 @@ export class Announcer {
     this.#stopped = true;
   }
 
+  /** The oldest that waits; none once stopped. */
+  #next(): Waiting | undefined {
+    return this.#stopped ? undefined : this.#waiting[0];
+  }
+
   async #send(): Promise<void> {
     if (this.#sending || this.#stopped) return;
     const { stream, clock, random, log } = this.#options;
     const backoff = exponentialBackoff({ baseMs: 200, maxMs: 10_000, random });
     this.#sending = true;
-    for (
-      let next = this.#waiting[0];
-      next !== undefined && !this.#stopped;
-      next = this.#waiting[0]
-    ) {
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
       try {
         await stream.publishEvent(next);
         if (this.#waiting[0] === next) this.#waiting.shift();

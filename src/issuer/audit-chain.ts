@@ -1,8 +1,15 @@
-import { type EnvelopeSigner, openEnvelope, sealEnvelope } from "../core/envelope/envelope.ts";
+import {
+  type EnvelopeSigner,
+  type Opened,
+  openEnvelope,
+  sealEnvelope,
+} from "../core/envelope/envelope.ts";
 import type { AuditAction } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
 import { IssuerError } from "./error.ts";
 import type { AuditStream, Journal } from "./ports.ts";
 
@@ -17,31 +24,52 @@ export interface AuditChainOptions {
   readonly journal: Journal;
   readonly stream: AuditStream;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 /**
  * This issuer's chain of audit records: each names the digest of the one before. A record is on the issuer's own disk and acknowledged by the
- * stream before {@link AuditChain.record} resolves; the next one is not made before, so at most one record can ever be missing from the stream, and
- * it is sent again, same bytes, by the next call or the next start.
+ * stream before {@link AuditChain.record} resolves; the next one is not made before. What the stream lost since, or never got, is sent again
+ * from the journal, same bytes, by the next call or the next start.
  */
 export class AuditChain {
   readonly #options: AuditChainOptions;
   #n = 0n;
   #prev = noRecord;
-  #unsent: Uint8Array | undefined;
+  #unsent: readonly Uint8Array[] = [];
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: AuditChainOptions) {
     this.#options = options;
   }
 
-  /** Goes on after the journal's newest record. Whether the stream has it is unknown, so it counts as unsent: the stream drops a second copy. */
-  resume(newest: Uint8Array | undefined): void {
+  /** Goes on after the newest record that the journal or the stream knows. `kept` are the journal's. */
+  async resume(kept: readonly Uint8Array[]): Promise<void> {
+    const { stream, name, log } = this.#options;
+    const own = kept
+      .map((bytes) => this.#open(bytes))
+      .toSorted((a, b) => (a.payload.n < b.payload.n ? -1 : 1));
+    const streamed = await stream.lastAudit(name);
+    const last = streamed === undefined ? undefined : this.#tryOpen(streamed.bytes);
+    const reached = last?.payload.n ?? 0n;
+    const same = own.find((record) => record.payload.n === reached);
+    if (last !== undefined && same !== undefined && same.digest !== last.digest) {
+      log.error(
+        { alarm: "audit-fork", n: String(reached) },
+        "the audit stream holds another record than this issuer wrote",
+      );
+    }
+    const unsent = own.filter((record) => record.payload.n > reached);
+    if (unsent.length > 1)
+      log.warn(
+        { records: unsent.length },
+        "the audit stream had lost records; sending them again from the journal",
+      );
+    this.#unsent = unsent.map((record) => record.bytes);
+    const newest = unsent.at(-1) ?? last ?? own.at(-1);
     if (newest === undefined) return;
-    const opened = openEnvelope(newest, ["audit-record"], this.#options.trust.atAnyTime());
-    this.#n = opened.payload.n;
-    this.#prev = opened.digest;
-    this.#unsent = newest;
+    this.#n = newest.payload.n;
+    this.#prev = newest.digest;
   }
 
   /** @throws IssuerError AUDIT_UNAVAILABLE: whatever was to follow the record must not happen. */
@@ -54,31 +82,49 @@ export class AuditChain {
   async #record(action: AuditAction): Promise<void> {
     await this.#send();
     const { issuer, trust, signer, journal, clock, name } = this.#options;
+    const n = this.#n + 1n;
     const sealed = await sealEnvelope(
       "audit-record",
-      { td: trust.trustDomain, at: clock.now(), issuer, n: this.#n + 1n, prev: this.#prev, action },
+      { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action },
       signer,
     );
-    await journal.append([{ kind: "audit", key: name, bytes: sealed.bytes }]);
-    this.#n += 1n;
+    await journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]);
+    this.#n = n;
     this.#prev = sealed.digest;
-    this.#unsent = sealed.bytes;
+    this.#unsent = [sealed.bytes];
     await this.#send();
   }
 
   async #send(): Promise<void> {
-    if (this.#unsent === undefined) return;
+    for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
+      try {
+        await this.#options.stream.appendAudit(this.#options.name, next);
+        this.#unsent = this.#unsent.slice(1);
+      } catch (cause) {
+        throw new IssuerError(
+          "AUDIT_UNAVAILABLE",
+          "the audit stream did not take the record, so nothing was signed; check NATS with `herald doctor`",
+          { cause },
+        );
+      }
+    }
+  }
+
+  #open(bytes: Uint8Array): Opened<"audit-record"> {
+    return openEnvelope(bytes, ["audit-record"], this.#options.trust.atAnyTime());
+  }
+
+  /** What the stream holds may be anything: the broker is not trusted with it. */
+  #tryOpen(bytes: Uint8Array): Opened<"audit-record"> | undefined {
     try {
-      await this.#options.stream.appendAudit(this.#options.name, this.#unsent);
-      this.#unsent = undefined;
-    } catch (cause) {
-      throw new IssuerError(
-        "AUDIT_UNAVAILABLE",
-        "the audit stream did not take the record, so nothing was signed; check NATS with `herald doctor`",
-        {
-          cause,
-        },
+      const record = this.#open(bytes);
+      return record.payload.issuer === this.#options.issuer ? record : undefined;
+    } catch (refused) {
+      this.#options.log.error(
+        { alarm: "audit-forged", reason: reasonOf(refused) },
+        "the audit stream holds a record that no issuer signed",
       );
+      return undefined;
     }
   }
 }

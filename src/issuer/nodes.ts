@@ -1,24 +1,21 @@
-import { createPublicKey } from "node:crypto";
-import { openEnvelope, verifyingKey } from "../core/envelope/envelope.ts";
+import type { Opened } from "../core/envelope/envelope.ts";
 import { formatJoinString, keyOfSeed } from "../core/envelope/join-string.ts";
 import { keyIdOf } from "../core/envelope/pae.ts";
 import type { NodeRecordState, TokenState } from "../core/envelope/payloads.ts";
 import { sealSecret } from "../core/envelope/sealed-secret.ts";
 import { spkiOf } from "../core/envelope/signers.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
 import {
   parseSpiffeId,
   type SpiffeId,
   type TrustDomain,
   trustDomainId,
 } from "../core/spiffe/spiffe-id.ts";
-import { readCsr } from "../core/x509/csr.ts";
 import type { Clock } from "../kit/clock.ts";
-import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities } from "./authorities.ts";
+import { openEnrolment, proveCsr, sealingKeyOf } from "./enrolment-proof.ts";
 import type { Entries } from "./entries.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
@@ -195,9 +192,9 @@ export class Nodes {
     });
   }
 
-  #redeemable(bytes: Uint8Array): { request: ReturnType<typeof openEnrol>; token: TokenState } {
+  #redeemable(bytes: Uint8Array): { request: Opened<"enrol-request">; token: TokenState } {
     let token: TokenState | undefined;
-    const request = openEnrol(bytes, (keyId) => {
+    const request = openEnrolment(bytes, (keyId) => {
       token = this.#options.state
         .list("token")
         .find((candidate) => keyIdOf(Buffer.from(candidate.publicKey, "base64")) === keyId);
@@ -305,34 +302,6 @@ export class Nodes {
     return parseSpiffeId(
       `${trustDomainId(this.#options.trustDomain)}/herald/node/join_token/${nodeName}`,
     );
-  }
-}
-
-function openEnrol(
-  bytes: Uint8Array,
-  publicKeyOf: (keyId: string) => string,
-): ReturnType<typeof openEnvelope<"enrol-request">> {
-  return openEnvelope(bytes, ["enrol-request"], {
-    keyFor(kind, signature) {
-      const spki = Buffer.from(publicKeyOf(signature.keyid), "base64");
-      return onlyKey("token", verifyingKey(spki, "EdDSA")).keyFor(kind, signature);
-    },
-  });
-}
-
-function proveCsr(csr: string): Uint8Array {
-  try {
-    return readCsr(Buffer.from(csr, "base64")).spki;
-  } catch (cause) {
-    throw new Refusal("CSR_INVALID", reasonOf(cause), { cause });
-  }
-}
-
-function sealingKeyOf(spki: string): ReturnType<typeof createPublicKey> {
-  try {
-    return createPublicKey({ key: Buffer.from(spki, "base64"), format: "der", type: "spki" });
-  } catch (cause) {
-    throw new Refusal("CSR_INVALID", "sealingKey is not an X25519 public key", { cause });
   }
 }
 

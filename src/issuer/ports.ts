@@ -6,12 +6,12 @@ import type { Signer } from "../core/x509/signer.ts";
 export interface Journal {
   /** Durable once it resolves: after a power cut all of `records` are there, or, when it did not resolve, a prefix of them. */
   append(records: readonly JournalRecord[]): Promise<void>;
-  /** The newest record of each (kind, key), in any order. Called once, before the first append. */
+  /** The newest record of each (kind, key), in any order; of audit records at least the newest thousand. Called once, before the first append. */
   load(): Promise<readonly JournalRecord[]>;
 }
 
 export interface JournalRecord {
-  /** `object`: signed state under its key. `audit`: the issuer's newest audit record (key is the issuer). `ack`: the newest ack of the node under its key. */
+  /** `object`: signed state under its key. `audit`: an audit record, the key ends in its number. `ack`: the newest ack of the node under its key. */
   readonly kind: "object" | "audit" | "ack";
   readonly key: string;
   readonly bytes: Uint8Array;
@@ -33,6 +33,8 @@ export interface HeadBroadcast {
 export interface AuditStream {
   /** Resolves when the stream has acknowledged the record as durable. */
   appendAudit(issuer: string, bytes: Uint8Array): Promise<void>;
+  /** The newest record of this issuer's chain in the stream; undefined for an empty one. */
+  lastAudit(issuer: string): Promise<{ readonly bytes: Uint8Array } | undefined>;
 }
 
 export interface EventStream {

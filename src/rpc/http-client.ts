@@ -17,6 +17,7 @@ export interface HttpsPost {
   readonly maxReplyBytes?: number;
 }
 
+/** What came back, whatever its status. */
 export interface HttpsReply {
   readonly status: number;
   readonly body: Buffer;

@@ -22,6 +22,7 @@ export interface HttpRequest {
   readonly remoteAddress: string;
 }
 
+/** What a handler answers. */
 export interface HttpResponse {
   readonly status: number;
   readonly contentType: string;
@@ -29,6 +30,7 @@ export interface HttpResponse {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Answers one request; what it throws becomes a 500 and a line in the log. */
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 
 /** By method and exact path: `"GET /metrics"`. HEAD is answered wherever GET is. */
@@ -40,6 +42,7 @@ export interface HttpTls {
   readonly key: string | Uint8Array;
 }
 
+/** How to serve HTTP. */
 export interface HttpServerOptions {
   readonly host: string;
   /** 0 lets the system choose. */

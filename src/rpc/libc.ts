@@ -17,6 +17,7 @@ export interface Libc {
   lock(fd: number): Errno | undefined;
 }
 
+/** A system call that failed, by its errno's name. */
 export interface Errno {
   readonly errno: string;
 }

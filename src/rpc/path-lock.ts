@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
-import { errnoOf, RpcError } from "./error.ts";
+import { open } from "node:fs/promises";
+import { RpcError } from "./error.ts";
 import { loadLibc } from "./libc.ts";
 
 /** The right to serve at a path; a process' death gives it up. */
@@ -9,46 +9,22 @@ export interface PathLock {
 }
 
 /**
- * Takes the right to `path`, or undefined if a living process has it. flock(2) on a file beside the path, 0600 so that
- * no other user can keep us out by locking it (an abstract socket, or the folder itself, could be taken by anybody). A
- * crash leaves the file, unlocked: it stands in nobody's way.
+ * Takes the right to `path`, or undefined if a living process has it: flock(2) on `<path>.lock`, 0600 so that no other
+ * user can keep us out by locking it (an abstract socket, or the folder itself, could be taken by anybody). The empty
+ * file stays: were it unlinked, one could hold a lock on it while another makes a new one.
  */
 export async function lockPath(path: string): Promise<PathLock | undefined> {
-  const libc = loadLibc();
   const file = `${path}.lock`;
-  for (;;) {
-    const handle = await open(
-      file,
-      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
-      0o600,
-    );
-    const refusal = libc.lock(handle.fd);
-    if (refusal !== undefined) {
-      await handle.close();
-      if (refusal.errno === "EAGAIN" || refusal.errno === "EWOULDBLOCK") return undefined;
-      throw new RpcError(
-        "SOCKET_FAILED",
-        `${file} cannot be locked (${refusal.errno}); put the socket on a local file system`,
-      );
-    }
-    // Whoever had it before unlinks it on release: a lock on a file without name keeps nobody out.
-    if (await isNamed(handle, file)) {
-      return {
-        async release() {
-          await unlink(file).catch(() => {});
-          await handle.close();
-        },
-      };
-    }
-    await handle.close();
-  }
-}
-
-async function isNamed(handle: FileHandle, file: string): Promise<boolean> {
-  const held = await handle.stat();
-  const named = await lstat(file).catch((thrown: unknown) => {
-    if (errnoOf(thrown) === "ENOENT") return undefined;
-    throw thrown;
-  });
-  return named?.ino === held.ino && named.dev === held.dev;
+  const libc = loadLibc();
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+  const handle = await open(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const refusal = libc.lock(handle.fd);
+  if (refusal === undefined) return { release: async () => await handle.close() };
+  await handle.close();
+  // EWOULDBLOCK has the same number.
+  if (refusal.errno === "EAGAIN" || refusal.errno === "EWOULDBLOCK") return undefined;
+  throw new RpcError(
+    "SOCKET_FAILED",
+    `${file} cannot be locked (${refusal.errno}); put the socket on a local file system`,
+  );
 }

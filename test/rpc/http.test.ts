@@ -183,7 +183,9 @@ test("close waits for the request that runs, not for idle connections", async ()
   await running.promise;
   const closed = listener.close();
   release.resolve();
+  const { headers } = await reply;
   expect(await (await reply).text()).toBe("done");
+  expect(headers.get("connection")).toBe("close");
   await closed;
   const free = createServer();
   free.listen(listener.port, "127.0.0.1");

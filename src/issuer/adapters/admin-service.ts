@@ -121,13 +121,15 @@ export function adminService(options: AdminServiceOptions): wire.AdminServiceSer
 function unaryHandler(options: AdminServiceOptions) {
   return <Request, Response>(answer: (request: Request, by: Operator) => Promise<Response>) =>
     (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
-      options
-        .operatorOf(call)
-        .then((by) => answer(call.request, by))
-        .then(
-          (response) => done(null, response),
-          (thrown: unknown) => done(failure(thrown, options.log)),
-        );
+      const answered = async (): Promise<void> => {
+        try {
+          const by = await options.operatorOf(call);
+          done(null, await answer(call.request, by));
+        } catch (thrown) {
+          done(failure(thrown, options.log));
+        }
+      };
+      void answered();
     };
 }
 

@@ -9,6 +9,9 @@ import type { Journal, JournalRecord } from "../ports.ts";
 /** The journal is written anew at start when it holds this many times the records that still count. */
 const garbageFactor = 4;
 
+/** The stream keeps the audit; the journal only as much of it as a broker that lost its newest writes could have lost. */
+const keptAudits = 1000;
+
 const kinds: ReadonlySet<string> = new Set([
   "object",
   "audit",
@@ -39,7 +42,7 @@ export class FileJournal implements Journal {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
     const text = await readOrEmpty(this.#path);
     const { newest, lines } = this.#parse(text);
-    const records = [...newest.values()];
+    const records = withoutOldAudits([...newest.values()]);
     // Also drops a torn line, so that the next append starts on a line of its own.
     if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n")))
       await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
@@ -105,6 +108,13 @@ export class FileJournal implements Journal {
     }
     return { newest, lines: lines.length + (torn === "" ? 0 : 1) };
   }
+}
+
+/** Records come in the order of the file, which is the order of the chain. */
+function withoutOldAudits(records: readonly JournalRecord[]): readonly JournalRecord[] {
+  const audits = records.filter((record) => record.kind === "audit");
+  const dropped = new Set(audits.slice(0, Math.max(0, audits.length - keptAudits)));
+  return records.filter((record) => !dropped.has(record));
 }
 
 function lineOf(record: JournalRecord): string {

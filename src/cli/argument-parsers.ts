@@ -1,0 +1,99 @@
+import { InvalidArgumentError } from "commander";
+import { parseSelector } from "../core/spiffe/selector.ts";
+import {
+  parseSpiffeId,
+  parseTrustDomain,
+  type SpiffeId,
+  type TrustDomain,
+} from "../core/spiffe/spiffe-id.ts";
+import { formatHostPort, type HostPort, parseDuration, parseHostPort } from "../daemon/config.ts";
+import { HeraldError } from "../kit/errors.ts";
+
+/** Repeatable `k=v`. */
+export function labels(
+  text: string,
+  before: ReadonlyMap<string, string> | undefined,
+): ReadonlyMap<string, string> {
+  const at = text.indexOf("=");
+  const name = text.slice(0, at);
+  if (at < 1) throw new InvalidArgumentError("Write name=value.");
+  if (before?.has(name) === true) throw new InvalidArgumentError(`"${name}" was given already.`);
+  return new Map([...(before ?? []), [name, text.slice(at + 1)]]);
+}
+
+/** Repeatable selector. */
+export function selectors(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), checked(parseSelector, text)];
+}
+
+/** Repeatable SPIFFE ID. */
+export function spiffeIds(
+  text: string,
+  before: readonly SpiffeId[] | undefined,
+): readonly SpiffeId[] {
+  return [...(before ?? []), spiffeId(text)];
+}
+
+/** Repeatable text. */
+export function texts(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
+export function spiffeId(text: string): SpiffeId {
+  return checked(parseSpiffeId, text);
+}
+
+export function trustDomain(text: string): TrustDomain {
+  return checked(parseTrustDomain, text);
+}
+
+export function hostPort(text: string): HostPort {
+  const parsed = parseHostPort(text);
+  if (parsed === undefined) throw new InvalidArgumentError("Write HOST:PORT.");
+  return parsed;
+}
+
+/** HOST:PORT that stays text. */
+export function hostPortText(text: string): string {
+  return formatHostPort(hostPort(text));
+}
+
+/** `3600`, `90s` or `1h`, as whole seconds. */
+export function seconds(text: string): number {
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : parseDuration(text);
+  if (ms === undefined || ms < 1000 || ms % 1000 !== 0) {
+    throw new InvalidArgumentError("Write whole seconds, or a duration such as 90s, 10m or 24h.");
+  }
+  return ms / 1000;
+}
+
+/** A whole number of at least 0. */
+export function count(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Write a whole number.");
+  return Number(text);
+}
+
+/** A whole number that fits int32. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (!/^-?\d{1,10}$/.test(text) || value !== Math.trunc(value) || Math.abs(value) >= 2 ** 31) {
+    throw new InvalidArgumentError("Write a whole number.");
+  }
+  return value;
+}
+
+export function port(text: string): number {
+  const value = count(text);
+  if (value > 65_535) throw new InvalidArgumentError("Write a port, 1 to 65535.");
+  return value;
+}
+
+/** Commander turns InvalidArgumentError, and only that, into its own message with the option's name. */
+function checked<T>(parse: (text: string) => T, text: string): T {
+  try {
+    return parse(text);
+  } catch (thrown) {
+    if (thrown instanceof HeraldError) throw new InvalidArgumentError(thrown.message);
+    throw thrown;
+  }
+}

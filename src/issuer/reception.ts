@@ -1,0 +1,224 @@
+import { claimOf, type EnvelopeSigner, type Opened } from "../core/envelope/envelope.ts";
+import {
+  bundleKey,
+  controlKey,
+  groupIndexKey,
+  manifestKey,
+  revocationsKey,
+  token26,
+} from "../core/envelope/object-keys.ts";
+import { sha256Hex } from "../core/envelope/pae.ts";
+import type { BusAccess, NodeRecordState } from "../core/envelope/payloads.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { Clock } from "../kit/clock.ts";
+import { HeraldError, reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import type { Acknowledgements } from "./acknowledgements.ts";
+import type { Announcer } from "./announcer.ts";
+import { Answers } from "./answers.ts";
+import type { Heads } from "./heads.ts";
+import type { Nodes } from "./nodes.ts";
+import {
+  type Admitted,
+  admit,
+  type NodeRequestKind,
+  Refusal,
+  recordKey,
+  reply,
+} from "./requests.ts";
+import { fencedError, type SignedState } from "./signed-state.ts";
+import { isAhead, type Signing } from "./signing.ts";
+
+const requestKinds: Readonly<Record<string, NodeRequestKind>> = {
+  sign: "sign-request",
+  renew: "renew-request",
+  state: "state-request",
+  ack: "ack",
+};
+
+export interface ReceptionOptions {
+  readonly trustDomain: TrustDomain;
+  readonly signer: EnvelopeSigner;
+  readonly bus: BusAccess;
+  readonly state: SignedState;
+  readonly heads: Heads;
+  readonly nodes: Nodes;
+  readonly signing: Signing;
+  readonly acknowledgements: Acknowledgements;
+  readonly announcer: Announcer;
+  readonly onAcknowledged: () => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Where nodes' requests come in, off the bus and by HTTPS: admits them, hands them on, signs the answer. */
+export class Reception {
+  readonly #options: ReceptionOptions;
+  readonly #answers: Answers;
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+    this.#answers = new Answers(options.clock);
+  }
+
+  /** Answers a request off the bus; `node` is the token in its subject. Rejects where silence is the right answer: to bytes nobody proved. */
+  async handle(request: {
+    readonly kind: string;
+    readonly node: string;
+    readonly bytes: Uint8Array;
+  }): Promise<Uint8Array> {
+    const kind = requestKinds[request.kind];
+    if (kind === undefined) throw new Refusal("NODE_UNKNOWN", `unknown request ${request.kind}`);
+    return await this.#answer(request.bytes, request.node, async () => {
+      switch (kind) {
+        case "sign-request":
+          return await this.#sign(await this.#admit(kind, request));
+        case "renew-request":
+          return await this.#renew(await this.#admit(kind, request));
+        case "state-request":
+          return await this.#tellState(await this.#admit(kind, request));
+        case "ack":
+          return await this.#keepAck(await this.#admit(kind, request));
+      }
+    });
+  }
+
+  /** Answers `POST /v1/enrol`. */
+  async enrol(bytes: Uint8Array): Promise<Uint8Array> {
+    const { nodes, announcer, bus, signer } = this.#options;
+    return await this.#answer(bytes, "", async () => {
+      const { enrolled, request } = await nodes.enrol(bytes);
+      const { node, chain, sealedBusSeed } = enrolled;
+      announcer.announce("node.joined", node, { attestor: "join_token" });
+      const state = this.#stateOf(node);
+      return await reply(
+        "enrol-reply",
+        { ...this.#stamp(request), node, chain, bus, sealedBusSeed, state },
+        signer,
+      );
+    });
+  }
+
+  /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
+  async renewByHttps(bytes: Uint8Array): Promise<Uint8Array> {
+    const { keyIds } = claimOf(bytes);
+    const isOf = (record: NodeRecordState): boolean =>
+      [record.current.keyId, record.next?.keyId, ...record.retired].some(
+        (keyId) => keyId !== undefined && keyIds.includes(keyId),
+      );
+    const record = this.#options.nodes.list().find(isOf);
+    return await this.handle({
+      kind: "renew",
+      node: record === undefined ? "" : token26(record.node),
+      bytes,
+    });
+  }
+
+  async #answer(
+    bytes: Uint8Array,
+    node: string,
+    make: () => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
+    const { metrics, log, signer } = this.#options;
+    try {
+      return await this.#answers.of(sha256Hex(bytes), make);
+    } catch (thrown) {
+      const code = thrown instanceof HeraldError ? String(thrown.code) : "INTERNAL";
+      metrics.increment("herald_issuer_requests_refused_total", { code });
+      log.warn({ node, reason: reasonOf(thrown) }, "request refused");
+      if (!(thrown instanceof Refusal)) throw thrown;
+      // Bound to the request by the digest of what it claims to be, since nothing of it may be proven.
+      return await reply(
+        "refused",
+        { ...this.#stamp(claimOf(bytes).digest), code: thrown.code, reason: thrown.message },
+        signer,
+      );
+    }
+  }
+
+  async #admit<K extends NodeRequestKind>(
+    kind: K,
+    request: { readonly node: string; readonly bytes: Uint8Array },
+  ): Promise<Admitted<K>> {
+    const { trustDomain, clock, state, nodes } = this.#options;
+    const record = state.get("node-record", recordKey(request.node));
+    const admitted = admit(kind, request.bytes, { record, trustDomain, clock });
+    if (admitted.byNextKey) await nodes.confirmNextKey(admitted.record);
+    return admitted;
+  }
+
+  async #sign(admitted: Admitted<"sign-request">): Promise<Uint8Array> {
+    this.#refuseWhenBehind(admitted.request);
+    return await this.#options.signing.answer(admitted);
+  }
+
+  async #renew(admitted: Admitted<"renew-request">): Promise<Uint8Array> {
+    const { nodes, announcer, bus, signer } = this.#options;
+    const { chain } = await nodes.renew(admitted);
+    announcer.announce("node.renewed", admitted.record.node, {});
+    return await reply(
+      "renew-reply",
+      { ...this.#stamp(admitted.request.digest), chain, bus },
+      signer,
+    );
+  }
+
+  async #tellState(admitted: Admitted<"state-request">): Promise<Uint8Array> {
+    const { request, record } = admitted;
+    const { heads, signer } = this.#options;
+    const head = Buffer.from(heads.newest ?? new Uint8Array()).toString("base64");
+    const told = {
+      ...this.#stamp(request.digest),
+      nonce: request.payload.nonce,
+      head,
+      state: this.#stateOf(record.node),
+    };
+    return await reply("state-reply", told, signer);
+  }
+
+  async #keepAck(admitted: Admitted<"ack">): Promise<Uint8Array> {
+    const { acknowledgements, onAcknowledged, signer } = this.#options;
+    const { request } = admitted;
+    if (await acknowledgements.keep(request)) onAcknowledged();
+    return await reply(
+      "ack-reply",
+      { ...this.#stamp(request.digest), counter: request.payload.counter },
+      signer,
+    );
+  }
+
+  #refuseWhenBehind(request: Opened<"sign-request">): void {
+    const { state, heads, metrics } = this.#options;
+    if (state.fenced) throw fencedError();
+    if (!isAhead(request.payload.highest, heads.ref())) return;
+    metrics.increment("herald_issuer_behind_total");
+    throw new Refusal(
+      "ISSUER_BEHIND",
+      "a node has seen a newer head than this issuer's: was its disk restored from a copy? It does not sign until that is settled",
+    );
+  }
+
+  #stateOf(node: SpiffeId): readonly string[] {
+    const { trustDomain, state } = this.#options;
+    return [
+      controlKey,
+      revocationsKey(trustDomain),
+      bundleKey(trustDomain),
+      groupIndexKey,
+      manifestKey(node),
+    ].flatMap((key) => {
+      const bytes = state.envelope(key);
+      return bytes === undefined ? [] : [Buffer.from(bytes).toString("base64")];
+    });
+  }
+
+  #stamp(request: string): {
+    readonly td: TrustDomain;
+    readonly at: number;
+    readonly request: string;
+  } {
+    return { td: this.#options.trustDomain, at: this.#options.clock.now(), request };
+  }
+}
