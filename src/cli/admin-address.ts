@@ -1,7 +1,7 @@
 import { lstat, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { dialUnix, type UnixDial } from "../rpc/grpc-client.ts";
 import { RpcError } from "../rpc/error.ts";
+import { dialUnix, type UnixDial } from "../rpc/grpc-client.ts";
 import { CliError } from "./cli-error.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -48,7 +48,11 @@ async function findDev(surroundings: Pick<Surroundings, "env" | "uid">): Promise
   const tried = `neither --admin nor HERALD_ADMIN is given, nobody listens at ${defaultAddress}`;
   const cure = "start an issuer or `herald dev`, or give its address with --admin unix:///path";
   if (address === undefined) {
-    throw new CliError("ADMIN_UNREACHABLE", `no issuer found: ${tried}, and there is no ${pointer}`, { cure });
+    throw new CliError(
+      "ADMIN_UNREACHABLE",
+      `no issuer found: ${tried}, and there is no ${pointer}`,
+      { cure },
+    );
   }
   return await dialOr(address, (cause) => {
     const message = `no issuer found: ${tried}, nor at ${address}, which ${pointer} names`;
@@ -74,10 +78,7 @@ async function readOwn(path: string, uid: number): Promise<string | undefined> {
   }
 }
 
-async function dialOr(
-  address: string,
-  failure: (thrown: unknown) => CliError,
-): Promise<AdminDial> {
+async function dialOr(address: string, failure: (thrown: unknown) => CliError): Promise<AdminDial> {
   try {
     return { address, dial: await dialUnix(address) };
   } catch (thrown) {
@@ -87,7 +88,10 @@ async function dialOr(
 
 function namedFailure(thrown: unknown, by: string): CliError {
   const error = failureOf(thrown);
-  return new CliError(error.code, `${error.message} (from ${by})`, { cause: thrown, cure: error.cure });
+  return new CliError(error.code, `${error.message} (from ${by})`, {
+    cause: thrown,
+    cure: error.cure,
+  });
 }
 
 function failureOf(thrown: unknown): CliError {

@@ -3,6 +3,7 @@ import { parseSelector } from "../core/spiffe/selector.ts";
 import {
   parseSpiffeId,
   parseTrustDomain,
+  pathOf,
   type SpiffeId,
   type TrustDomain,
 } from "../core/spiffe/spiffe-id.ts";
@@ -96,4 +97,28 @@ function checked<T>(parse: (text: string) => T, text: string): T {
     if (thrown instanceof HeraldError) throw new InvalidArgumentError(thrown.message);
     throw thrown;
   }
+}
+
+/** A Unix socket, as a path or unix:///path; gives the path. */
+export function socketPath(text: string): string {
+  const path = text.replace(/^unix:(\/\/)?(?=\/)/, "");
+  if (!path.startsWith("/")) throw new InvalidArgumentError("Write unix:///path.");
+  return path;
+}
+
+/** SDS name of an SVID: `default` or a SPIFFE ID. */
+export function svidName(text: string): string {
+  return text === "default" ? text : spiffeId(text);
+}
+
+/** SDS name of a validation context. */
+export function contextName(text: string): string {
+  if (text === "ROOTCA" || text === "ALL" || /^peers:\S+$/.test(text)) return text;
+  if (text.startsWith("spiffe://") && pathOf(spiffeId(text)) === "") return text;
+  throw new InvalidArgumentError("Write ROOTCA, ALL, spiffe://TRUST-DOMAIN or peers:NAME.");
+}
+
+/** HOST:PORT or `none`. */
+export function adminAddress(text: string): HostPort | "none" {
+  return text === "none" ? text : hostPort(text);
 }

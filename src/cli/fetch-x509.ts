@@ -3,7 +3,10 @@ import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { DerReader } from "../core/x509/der-reader.ts";
 import { RpcError } from "../rpc/error.ts";
 import { deadlineIn, dialUnix } from "../rpc/grpc-client.ts";
-import { SpiffeWorkloadAPIClient, type X509SVIDResponse } from "../wire/spiffe/workload/workloadapi.ts";
+import {
+  SpiffeWorkloadAPIClient,
+  type X509SVIDResponse,
+} from "../wire/spiffe/workload/workloadapi.ts";
 import { CliError } from "./cli-error.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -51,12 +54,15 @@ export async function fetchX509(options: {
     deadline: deadlineIn(surroundings.clock, timeoutMs),
   });
   try {
-    for await (const message of stream as AsyncIterable<X509SVIDResponse>) return readResponse(message);
+    for await (const message of stream as AsyncIterable<X509SVIDResponse>)
+      return readResponse(message);
     throw new CliError("NODE_REFUSED", `${address} ended the stream without an answer`, {
       cure: "see the node daemon's log",
     });
   } catch (thrown) {
-    throw thrown instanceof CliError ? thrown : fetchFailure(thrown, { address, uid: surroundings.uid });
+    throw thrown instanceof CliError
+      ? thrown
+      : fetchFailure(thrown, { address, uid: surroundings.uid });
   } finally {
     stream.cancel();
     client.close();

@@ -34,11 +34,14 @@ export function buildProgram(shop: Shop): Command {
     .exitOverride((error) => {
       if (error.exitCode === 0) throw error;
       const message =
-        error.message === "(outputHelp)" ? "no verb was given" : error.message.replace(/^error: /, "");
+        error.message === "(outputHelp)"
+          ? "no verb was given"
+          : error.message.replace(/^error: /, "");
       const text = message.replaceAll(/\s*\n\s*/g, " ");
       throw new CliError("USAGE", text, { cause: error, cure: "herald --help" });
     });
-  for (const add of [addDev, addInit, addIssuer, addNode, addEntry, addCa, addEnvoy]) add(program, shop);
+  for (const add of [addDev, addInit, addIssuer, addNode, addEntry, addCa, addEnvoy])
+    add(program, shop);
   for (const add of [addEvents, addFetch, addDoctor, addConfig, addVersion]) add(program, shop);
   return program;
 }

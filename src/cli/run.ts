@@ -5,10 +5,7 @@ import { printReport, reportOf } from "./report.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** Runs one command line, without the program's name in front; resolves with the exit code and throws nothing. */
-export async function runCli(
-  argv: readonly string[],
-  surroundings: Surroundings,
-): Promise<number> {
+export async function runCli(argv: readonly string[], surroundings: Surroundings): Promise<number> {
   let code: number = exitCode.ok;
   const finish = (told: number): void => {
     code = told;

@@ -1,8 +1,5 @@
 /** Rows under a heading, columns aligned by two spaces; nothing after the last one. */
-export function table(
-  heading: readonly string[],
-  rows: readonly (readonly string[])[],
-): string {
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [heading, ...rows];
   const widths = heading.map((_, column) =>
     Math.max(...all.map((row) => (row[column] ?? "").length)),

@@ -22,7 +22,10 @@ export interface VerbText {
 export function addVerb(parent: Command, text: VerbText): Command {
   const verb = addGroup(parent, text).option("--json", "answer, and tell of errors, in JSON");
   const examples = text.examples.map((line) => `  $ ${line}\n`).join("");
-  verb.addHelpText("after", `\nExample${text.examples.length > 1 ? "s" : ""}:\n${examples.trimEnd()}`);
+  verb.addHelpText(
+    "after",
+    `\nExample${text.examples.length > 1 ? "s" : ""}:\n${examples.trimEnd()}`,
+  );
   return verb;
 }
 

@@ -17,6 +17,7 @@ import { logged, Program } from "./supervisor.ts";
 
 export type DevErrorCode = "NATS_SERVER_MISSING";
 
+/** Why `herald dev` cannot start. */
 export class DevError extends HeraldError<DevErrorCode> {}
 
 /** The line that `herald dev` prints when it serves. */

@@ -8,6 +8,7 @@ import { systemClock } from "../kit/clock.ts";
 import { createControlKeys } from "./control-keys.ts";
 import { makeTlsIdentity } from "./tls-endpoint.ts";
 
+/** What `herald init` is told. */
 export interface InitOptions {
   readonly dir: string;
   readonly trustDomain: string;
@@ -18,6 +19,7 @@ export interface InitOptions {
   readonly root: "online" | "offline";
 }
 
+/** What `herald init` made. */
 export interface InitResult {
   readonly files: readonly string[];
   /** What nodes pin. */

@@ -24,6 +24,7 @@ import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
 
+/** Everything of the world that a node needs. */
 export interface NodeServiceOptions {
   readonly trust: ControlTrust;
   readonly identity: NodeIdentity;

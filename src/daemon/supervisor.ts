@@ -12,6 +12,7 @@ export type SupervisorErrorCode = "CHILD_FAILED";
 /** A supervised program that could not be brought up. */
 export class SupervisorError extends HeraldError<SupervisorErrorCode> {}
 
+/** How a program is run and known to serve. */
 export interface ProgramOptions {
   readonly name: string;
   readonly command: string;

@@ -22,6 +22,7 @@ export interface ViewStore {
   save(envelopes: readonly Uint8Array[]): Promise<void>;
 }
 
+/** What a follower leans on. */
 export interface FollowerOptions {
   readonly view: NodeView;
   readonly bus: Pick<NodeBus, "read" | "subscribe">;

@@ -24,6 +24,7 @@ export type NodeStateKind = Extract<
   "epoch" | "bundle" | "revocations" | "group-index" | "manifest"
 >;
 
+/** An object of state whose signature held. */
 export type NodeObject = { [K in NodeStateKind]: Opened<K> }[NodeStateKind];
 
 /** What was wrong with what the broker delivered. None of it changes anything but a counter, a log line and the health page. */

@@ -15,6 +15,7 @@ export interface StreamOf {
   readonly pid: number;
 }
 
+/** One named thing that a consumer was given. */
 export interface Push {
   readonly name: string;
   readonly source: PushSource;

@@ -30,6 +30,7 @@ export interface KeptIdentity {
   readonly busSeed: Uint8Array;
 }
 
+/** Where the node keeps who it is. */
 export interface IdentityStore {
   load(): Promise<KeptIdentity | undefined>;
   /** Durable once it resolves. */
@@ -42,6 +43,7 @@ export interface IdentityStore {
   savePending(pending: PendingKey | undefined): Promise<void>;
 }
 
+/** A key that was certified perhaps: the answer has not come. */
 export interface PendingKey {
   readonly privateKey: KeyObject;
 }

@@ -22,6 +22,7 @@ export interface HeldSvid extends Lifetime {
   readonly spread: number;
 }
 
+/** What to do about a node's SVIDs now. */
 export interface Plan {
   /** Entries to be signed now, the most urgent first. */
   readonly due: readonly Entry[];
@@ -31,6 +32,7 @@ export interface Plan {
   readonly next: number;
 }
 
+/** Everything that a plan depends on. */
 export interface PlanInput {
   /** Entries that hold on this node. */
   readonly entries: readonly Entry[];

@@ -106,6 +106,7 @@ export class Authorities {
   }
 }
 
+/** Under which key an authority lies. */
 export function authorityKey(id: string): string {
   return `authority.${id}`;
 }

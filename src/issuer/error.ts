@@ -16,4 +16,5 @@ export type IssuerErrorCode =
   | "ROTATION_RUNNING"
   | "ROTATION_BLOCKED";
 
+/** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

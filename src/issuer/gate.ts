@@ -14,6 +14,7 @@ export interface Waiting {
   readonly blocks: boolean;
 }
 
+/** Who lives, and what each last acknowledged. */
 export interface GateFacts {
   readonly now: number;
   readonly records: readonly NodeRecordState[];

@@ -10,6 +10,7 @@ export interface Journal {
   load(): Promise<readonly JournalRecord[]>;
 }
 
+/** One thing that the journal keeps. */
 export interface JournalRecord {
   /** `object`: signed state under its key. `audit`: an audit record, the key ends in its number. `ack`: the newest ack of the node under its key. */
   readonly kind: "object" | "audit" | "ack";
@@ -25,11 +26,13 @@ export interface StateStore {
   loadAll(): Promise<ReadonlyMap<string, Uint8Array>>;
 }
 
+/** Tells every node that listens. */
 export interface HeadBroadcast {
   /** Best effort: a lost head is followed by the next. */
   broadcastHead(bytes: Uint8Array): void;
 }
 
+/** Where auditors read; the issuer's chain in it. */
 export interface AuditStream {
   /** Resolves when the stream has acknowledged the record as durable. */
   appendAudit(issuer: string, bytes: Uint8Array): Promise<void>;
@@ -37,6 +40,7 @@ export interface AuditStream {
   lastAudit(issuer: string): Promise<{ readonly bytes: Uint8Array } | undefined>;
 }
 
+/** Where services listen. */
 export interface EventStream {
   /** At least once: resolves when the stream has it; the id lets the stream drop a second copy. */
   publishEvent(event: {

@@ -19,6 +19,7 @@ export const requestLifeMs = 60_000;
 /** Larger requests are not even parsed: 50 CSRs with their selectors stay below a quarter of it. */
 export const maxRequestBytes: number = 256 * 1024;
 
+/** What a node signs with its own key. */
 export type NodeRequestKind = "sign-request" | "renew-request" | "state-request" | "ack";
 
 /** A request that was refused for a reason its sender may know. Answered with a signed `refused`. */
@@ -98,10 +99,12 @@ export function recordKey(nodeToken: string): string {
   return `record.${nodeToken}`;
 }
 
+/** The same by the node's SPIFFE ID. */
 export function recordKeyOf(node: string): string {
   return recordKey(token26(node));
 }
 
+/** What an issuer answers with. */
 export type ReplyKind =
   | "enrol-reply"
   | "renew-reply"

@@ -343,6 +343,7 @@ export class SignedState {
   }
 }
 
+/** The error of an issuer that has lost the lead. */
 export function fencedError(): IssuerError {
   return new IssuerError(
     "FENCED",

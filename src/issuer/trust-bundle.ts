@@ -9,6 +9,7 @@ import type { Change, SignedState } from "./signed-state.ts";
 /** How often federated partners should look again, seconds; nodes are pushed to. */
 const refreshHintSeconds = 300;
 
+/** What a bundle is made of. */
 export interface BundleFacts {
   readonly trustDomain: TrustDomain;
   readonly state: SignedState;
@@ -17,6 +18,7 @@ export interface BundleFacts {
   readonly authorities: readonly AuthorityFacts[];
 }
 
+/** An authority as it will stand. */
 export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
 
 /** The change that writes the own bundle: every authority that is not removed, and which of them signs. */

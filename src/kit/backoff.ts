@@ -8,6 +8,7 @@ export interface Backoff {
   reset(): void;
 }
 
+/** Doubles from `baseMs` to `maxMs`, each wait spread over its upper half so that a fleet does not come back as one. */
 export function exponentialBackoff(options: {
   readonly baseMs: number;
   readonly maxMs: number;

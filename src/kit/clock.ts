@@ -6,6 +6,7 @@ export interface Clock {
   after(delayMs: number, run: () => void): Timer;
 }
 
+/** A call that is to come. */
 export interface Timer {
   cancel(): void;
 }
@@ -13,6 +14,7 @@ export interface Timer {
 /** setTimeout fires at once above this many milliseconds (2^31 - 1); longer waits are cut to it and simply come round again. */
 const longestTimerMs = 2_147_483_647;
 
+/** The machine's own time. Its timers do not keep a process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(delayMs, run) {

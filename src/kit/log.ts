@@ -8,4 +8,5 @@ export interface Log {
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
+/** For tests, and for parts that have nothing to say. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

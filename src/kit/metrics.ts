@@ -8,4 +8,5 @@ export interface Metrics {
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** Counts nothing. */
 export const silentMetrics: Metrics = { increment() {}, set() {}, observe() {} };

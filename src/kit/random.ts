@@ -8,6 +8,7 @@ export interface Random {
   fraction(): number;
 }
 
+/** The kernel's. */
 export const systemRandom: Random = {
   bytes: (length) => randomBytes(length),
   fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,

@@ -49,14 +49,15 @@ test("no linter is silenced without a reason", () => {
   expect(breaches(everything, (line) => silenced.test(line))).toEqual([]);
 });
 
-// A doc comment ends on the line before. One in ten may go without: a name that says all needs no sentence.
+// A doc comment ends on the line before. One in ten may go without: a name that says all needs no sentence. The zod shape of a documented
+// type is that type over again.
 test("at least nine of ten exports of src/ have a doc sentence", () => {
   const declaration =
     /^export (?:abstract |async |declare )*(?:class|function|interface|type|const|let|enum) [\w$]+/;
   const exported = files(sources).flatMap((path) => {
     const lines = linesOf(path);
     return lines.flatMap((line, at) =>
-      declaration.test(line)
+      declaration.test(line) && !/^export const \w+: z\.ZodType</.test(line)
         ? [
             {
               where: `${path}:${(at + 1).toString()}: ${line}`,

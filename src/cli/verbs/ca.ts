@@ -35,8 +35,10 @@ function addList(ca: Command, { surroundings }: Shop): void {
   verb.action(async () => {
     const { admin: flag, json } = verb.opts<{ readonly admin?: string; readonly json?: true }>();
     const { withIssuer } = await import("../admin-client.ts");
-    const { authorities, rotation } = await withIssuer(flag, surroundings, async (admin) =>
-      await admin.listAuthorities(),
+    const { authorities, rotation } = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.listAuthorities(),
     );
     if (json === true) {
       const answer = { authorities: authorities.map(authorityJson), rotation: rotation ?? null };
@@ -47,10 +49,16 @@ function addList(ca: Command, { surroundings }: Shop): void {
     surroundings.out(
       table(
         ["ID", "STATUS", "SUBJECT KEY ID", "EXPIRES"],
-        authorities.map((one) => [one.id, one.status, one.subjectKeyId, printMoment(one.notAfter, now)]),
+        authorities.map((one) => [
+          one.id,
+          one.status,
+          one.subjectKeyId,
+          printMoment(one.notAfter, now),
+        ]),
       ),
     );
-    if (rotation !== undefined) surroundings.out(`\nrotation under way: ${printProgress(rotation)}\n`);
+    if (rotation !== undefined)
+      surroundings.out(`\nrotation under way: ${printProgress(rotation)}\n`);
   });
 }
 
@@ -67,8 +75,10 @@ function addRotate(ca: Command, { surroundings, finish }: Shop): void {
     const options = verb.opts<RotateOptions>();
     const { withIssuer } = await import("../admin-client.ts");
     finish(
-      await withIssuer(options.admin, surroundings, async (admin) =>
-        await followRotation(admin, options, surroundings),
+      await withIssuer(
+        options.admin,
+        surroundings,
+        async (admin) => await followRotation(admin, options, surroundings),
       ),
     );
   });
@@ -116,9 +126,13 @@ function ended(hadNothingToWatch: boolean): number {
     const cure = "herald ca rotate, to begin one";
     throw new CliError("ROTATION_UNFINISHED", "no rotation is under way", { cure });
   }
-  throw new CliError("ROTATION_UNFINISHED", "the issuer ended the stream before the rotation was done; it goes on as soon as an issuer runs", {
-    cure: "herald ca rotate --watch",
-  });
+  throw new CliError(
+    "ROTATION_UNFINISHED",
+    "the issuer ended the stream before the rotation was done; it goes on as soon as an issuer runs",
+    {
+      cure: "herald ca rotate --watch",
+    },
+  );
 }
 
 function authorityJson(authority: Authority): unknown {

@@ -13,10 +13,18 @@ export function addDev(program: Command, shop: Shop): void {
   const verb = addVerb(program, {
     name: "dev",
     description: "run NATS, an issuer and a node on this machine, for development",
-    examples: ["herald dev --dir ./herald-dev", "herald dev --dir ./herald-dev --trust-domain example.org --json"],
+    examples: [
+      "herald dev --dir ./herald-dev",
+      "herald dev --dir ./herald-dev --trust-domain example.org --json",
+    ],
   })
     .requiredOption("--dir <dir>", "where keys, state and logs are kept; made when missing")
-    .option("--trust-domain <name>", "name of the trust domain", trustDomain, trustDomain("example.org"));
+    .option(
+      "--trust-domain <name>",
+      "name of the trust domain",
+      trustDomain,
+      trustDomain("example.org"),
+    );
   verb.action(async () => {
     const { dir, trustDomain: name, json } = verb.opts<DevOptions>();
     const { runDev } = await import("../../daemon/dev.ts");

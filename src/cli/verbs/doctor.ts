@@ -1,5 +1,9 @@
 import type { Command } from "commander";
-import { type Finding, Finding_Result, type GetStatusResponse } from "../../wire/herald/v1/admin.ts";
+import {
+  type Finding,
+  Finding_Result,
+  type GetStatusResponse,
+} from "../../wire/herald/v1/admin.ts";
 import { exitCode } from "../exit-code.ts";
 import { facts } from "../table.ts";
 import { addVerb, type Shop, withAdmin } from "../verb.ts";

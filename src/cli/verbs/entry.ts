@@ -1,7 +1,15 @@
 import type { Command } from "commander";
 import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import type { CreateEntryRequest, Entry } from "../../wire/herald/v1/admin.ts";
-import { integer, labels, seconds, selectors, spiffeId, spiffeIds, texts } from "../argument-parsers.ts";
+import {
+  integer,
+  labels,
+  seconds,
+  selectors,
+  spiffeId,
+  spiffeIds,
+  texts,
+} from "../argument-parsers.ts";
 import { CliError } from "../cli-error.ts";
 import { isoOrNull, printMoment, printSpan } from "../moment.ts";
 import { facts, listed, printLabels, table } from "../table.ts";
@@ -45,18 +53,42 @@ function addCreate(entry: Command, { surroundings }: Shop): void {
     }),
   )
     .requiredOption("--spiffe-id <id>", "the identity to give", spiffeId)
-    .requiredOption("--selector <type:value>", "what the process must have; repeatable, all must hold", selectors)
-    .option("--node <id>", "SPIFFE ID of a node on which it holds; repeatable (default: every node)", spiffeIds)
-    .option("--node-label <name=value>", "label of the nodes on which it holds; repeatable, all must hold", labels)
-    .option("--ttl <time>", "lifetime of its X.509-SVIDs: seconds, or 90s, 10m, 24h (default: the issuer's)", seconds)
+    .requiredOption(
+      "--selector <type:value>",
+      "what the process must have; repeatable, all must hold",
+      selectors,
+    )
+    .option(
+      "--node <id>",
+      "SPIFFE ID of a node on which it holds; repeatable (default: every node)",
+      spiffeIds,
+    )
+    .option(
+      "--node-label <name=value>",
+      "label of the nodes on which it holds; repeatable, all must hold",
+      labels,
+    )
+    .option(
+      "--ttl <time>",
+      "lifetime of its X.509-SVIDs: seconds, or 90s, 10m, 24h (default: the issuer's)",
+      seconds,
+    )
     .option("--dns-name <name>", "DNS name in its X.509-SVIDs; repeatable", texts)
     .option("--hint <text>", "tells a program with several identities which is which")
-    .option("--priority <number>", "higher ones come first among a program's identities (default: 0)", integer);
+    .option(
+      "--priority <number>",
+      "higher ones come first among a program's identities (default: 0)",
+      integer,
+    );
   verb.action(async () => {
     const options = verb.opts<CreateOptions>();
     const request = requestOf(options);
     const { withIssuer } = await import("../admin-client.ts");
-    const made = await withIssuer(options.admin, surroundings, async (admin) => await admin.createEntry(request));
+    const made = await withIssuer(
+      options.admin,
+      surroundings,
+      async (admin) => await admin.createEntry(request),
+    );
     surroundings.out(options.json === true ? entryLine(made.entry) : shown(made.entry, "created"));
   });
 }
@@ -83,14 +115,23 @@ function addList(entry: Command, { surroundings }: Shop): void {
     addVerb(entry, {
       name: "list",
       description: "list entries",
-      examples: ["herald entry list", "herald entry list --spiffe-id spiffe://example.org/web --json"],
+      examples: [
+        "herald entry list",
+        "herald entry list --spiffe-id spiffe://example.org/web --json",
+      ],
     }),
   ).option("--spiffe-id <id>", "only those with this identity", spiffeId);
   verb.action(async () => {
-    const { admin: flag, json, spiffeId: wanted } = verb.opts<AdminOptions & { readonly spiffeId?: SpiffeId }>();
+    const {
+      admin: flag,
+      json,
+      spiffeId: wanted,
+    } = verb.opts<AdminOptions & { readonly spiffeId?: SpiffeId }>();
     const { withIssuer } = await import("../admin-client.ts");
-    const { entries } = await withIssuer(flag, surroundings, async (admin) =>
-      await admin.listEntries({ spiffeId: wanted ?? "" }),
+    const { entries } = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.listEntries({ spiffeId: wanted ?? "" }),
     );
     if (json === true) {
       surroundings.out(`${JSON.stringify({ entries: entries.map(entryJson) })}\n`);
@@ -119,7 +160,11 @@ function addDelete(entry: Command, { surroundings }: Shop): void {
   verb.action(async (id: string) => {
     const { admin: flag, json } = verb.opts<AdminOptions>();
     const { withIssuer } = await import("../admin-client.ts");
-    const gone = await withIssuer(flag, surroundings, async (admin) => await admin.deleteEntry({ id }));
+    const gone = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.deleteEntry({ id }),
+    );
     surroundings.out(json === true ? entryLine(gone.entry) : shown(gone.entry, "deleted"));
   });
 }

@@ -27,7 +27,11 @@ function addTail(events: Command, { surroundings }: Shop): void {
       examples: ["herald events tail", "herald events tail --since 1 --count 10 --json"],
     }),
   )
-    .option("--since <sequence>", "begin with the event of this sequence; 1 for all that are kept (default: new ones only)", count)
+    .option(
+      "--since <sequence>",
+      "begin with the event of this sequence; 1 for all that are kept (default: new ones only)",
+      count,
+    )
     .option("--count <number>", "end after so many", count);
   verb.action(async () => {
     const options = verb.opts<TailOptions>();

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { addGroup, addVerb, type Shop } from "../verb.ts";
 import { seconds } from "../argument-parsers.ts";
+import { addGroup, addVerb, type Shop } from "../verb.ts";
 
 interface FetchOptions {
   readonly socket?: string;
@@ -16,11 +16,21 @@ export function addFetch(program: Command, { surroundings }: Shop): void {
   });
   const verb = addVerb(fetch, {
     name: "x509",
-    description: "fetch X.509-SVIDs by the SPIFFE Workload API, as a workload of this user would get them",
-    examples: ["herald fetch x509", "herald fetch x509 --socket unix:///run/herald/herald.sock --write ./identity"],
+    description:
+      "fetch X.509-SVIDs by the SPIFFE Workload API, as a workload of this user would get them",
+    examples: [
+      "herald fetch x509",
+      "herald fetch x509 --socket unix:///run/herald/herald.sock --write ./identity",
+    ],
   })
-    .option("--socket <address>", "the node daemon's socket, unix:///path (default: SPIFFE_ENDPOINT_SOCKET, else unix:///run/herald/herald.sock)")
-    .option("--write <dir>", "write svid.N.pem, svid.N.key, bundle.N.pem and federated_bundle.N.M.pem there, for this user's eyes only")
+    .option(
+      "--socket <address>",
+      "the node daemon's socket, unix:///path (default: SPIFFE_ENDPOINT_SOCKET, else unix:///run/herald/herald.sock)",
+    )
+    .option(
+      "--write <dir>",
+      "write svid.N.pem, svid.N.key, bundle.N.pem and federated_bundle.N.M.pem there, for this user's eyes only",
+    )
     .option("--timeout <time>", "how long to wait: seconds, or 90s, 10m", seconds, 5);
   verb.action(async () => {
     const { socket, write, timeout, json } = verb.opts<FetchOptions>();

@@ -16,16 +16,24 @@ interface InitOptions {
 export function addInit(program: Command, shop: Shop): void {
   const verb = addVerb(program, {
     name: "init",
-    description: "make a trust domain: its control root, an issuer's keys and configuration, NATS's configuration",
+    description:
+      "make a trust domain: its control root, an issuer's keys and configuration, NATS's configuration",
     examples: ["herald init --dir /var/lib/herald/issuer --trust-domain example.org"],
   })
     .requiredOption("--dir <dir>", "where all of it is written; made when missing")
     .requiredOption("--trust-domain <name>", "name of the trust domain", trustDomain)
-    .option("--nats-host <host>", "where NATS listens and is found by issuer and nodes", "127.0.0.1")
+    .option(
+      "--nats-host <host>",
+      "where NATS listens and is found by issuer and nodes",
+      "127.0.0.1",
+    )
     .option("--nats-port <port>", "its port", port, 4222)
     .option("--https-listen <host:port>", "where nodes enrol", hostPortText, "127.0.0.1:8443")
     .addOption(
-      new Option("--root <where>", "whether the control root stays on the issuer or is to be taken away")
+      new Option(
+        "--root <where>",
+        "whether the control root stays on the issuer or is to be taken away",
+      )
         .choices(["online", "offline"])
         .default("online"),
     );

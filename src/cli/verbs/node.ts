@@ -25,11 +25,16 @@ export function addNode(program: Command, shop: Shop): void {
     ],
   })
     .requiredOption("--config <file>", "its configuration, YAML")
-    .option("--join <string>", "join string of `herald node token`, used once; joinFile in the configuration hides it from `ps`");
+    .option(
+      "--join <string>",
+      "join string of `herald node token`, used once; joinFile in the configuration hides it from `ps`",
+    );
   node.action(async () => {
     const { config, join } = node.opts<{ readonly config: string; readonly join?: string }>();
     const { runNode } = await import("../../daemon/node.ts");
-    shop.finish(await runNode({ configPath: config, ...(join === undefined ? {} : { joinString: join }) }));
+    shop.finish(
+      await runNode({ configPath: config, ...(join === undefined ? {} : { joinString: join }) }),
+    );
   });
   addToken(node, shop);
   addList(node, shop);
@@ -49,7 +54,11 @@ function addToken(node: Command, { surroundings }: Shop): void {
     const { name, label, admin: flag, json } = verb.opts<TokenOptions>();
     const { withIssuer } = await import("../admin-client.ts");
     const wanted = { nodeName: name, labels: new Map(label) };
-    const made = await withIssuer(flag, surroundings, async (admin) => await admin.createJoinToken(wanted));
+    const made = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.createJoinToken(wanted),
+    );
     const { joinString, enrolmentUrl, expiresAt } = made;
     surroundings.out(
       json === true
@@ -76,7 +85,11 @@ function addList(node: Command, { surroundings }: Shop): void {
   verb.action(async () => {
     const { admin: flag, json } = verb.opts<AdminOptions>();
     const { withIssuer } = await import("../admin-client.ts");
-    const { nodes } = await withIssuer(flag, surroundings, async (admin) => await admin.listNodes());
+    const { nodes } = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.listNodes(),
+    );
     if (json === true) {
       surroundings.out(`${JSON.stringify({ nodes: nodes.map(nodeJson) })}\n`);
       return;

@@ -13,4 +13,5 @@ export type EnvelopeErrorCode =
   | "JOIN_STRING"
   | "SEALED_SECRET";
 
+/** Signed bytes that are not what they claim; nothing was acted upon. */
 export class EnvelopeError extends HeraldError<EnvelopeErrorCode> {}

@@ -15,8 +15,10 @@ const maxUint64 = 2n ** 64n - 1n;
 /** Milliseconds since the epoch. */
 export const time: z.ZodType<number> = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
+/** A whole number that JSON carries exactly. */
 export const count: z.ZodType<number> = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
+/** Free text, bounded so that no payload grows by it. */
 export const text: z.ZodType<string> = z.string().max(2048);
 
 /** SHA-256 or key id, lower-case hex. */
@@ -37,6 +39,7 @@ export const uint64: z.ZodType<bigint> = decoded(
   },
 );
 
+/** All three members, each a decimal string. */
 export const version: z.ZodType<Version> = z.strictObject({
   epoch: uint64,
   term: uint64,
@@ -45,6 +48,7 @@ export const version: z.ZodType<Version> = z.strictObject({
 
 export const trustDomain: z.ZodType<TrustDomain> = decoded(z.string(), parseTrustDomain);
 
+/** Parsed, never a bare string: everything behind this line holds a {@link SpiffeId}. */
 export const spiffeId: z.ZodType<SpiffeId> = decoded(z.string(), parseSpiffeId);
 
 export const selector: z.ZodType<Selector> = decoded(z.string(), parseSelector);

@@ -6,6 +6,7 @@ import * as state from "./state-shapes.ts";
 /** Who may sign a kind. */
 export type Role = "root" | "control" | "token" | "node";
 
+/** As JOSE names them (RFC 7518, RFC 8037); `ES256` is raw `r || s`. */
 export type Alg = "EdDSA" | "ES256";
 
 /** Each kind's contents. */
@@ -38,6 +39,7 @@ export interface Payloads {
   readonly "audit-record": Payload.AuditRecord;
 }
 
+/** The names between prefix and suffix of a payload type. */
 export type Kind = keyof Payloads;
 
 interface KindRule<K extends Kind> {
@@ -82,6 +84,7 @@ const algOfRole: Readonly<Record<Role, Alg>> = {
   node: "ES256",
 };
 
+/** The one algorithm that a kind may be signed with: its role decides. */
 export function algOf(kind: Kind): Alg {
   return algOfRole[kinds[kind].role];
 }

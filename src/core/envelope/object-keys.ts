@@ -18,6 +18,7 @@ export function token26(text: string): string {
   return base32(createHash("sha256").update(text, "utf8").digest()).slice(0, 26);
 }
 
+/** Own and federated domains each have one. */
 export function bundleKey(trustDomain: TrustDomain): string {
   return `bundle.${token26(trustDomainId(trustDomain))}`;
 }
@@ -26,6 +27,7 @@ export function revocationsKey(trustDomain: TrustDomain): string {
   return `rev.${token26(trustDomainId(trustDomain))}`;
 }
 
+/** What one node reads for itself alone. */
 export function manifestKey(node: SpiffeId): string {
   return `node.${token26(node)}`;
 }
@@ -35,6 +37,7 @@ export function groupPageKey(sha256: Uint8Array): string {
   return `group.${base32(sha256).slice(0, 26)}`;
 }
 
+/** Pages are no envelopes: the index vouches for them by hash. */
 export function isGroupPageKey(key: string): boolean {
   return key.startsWith("group.") && key !== groupIndexKey;
 }

@@ -28,6 +28,7 @@ export interface Reply extends Stamped {
   readonly request: string;
 }
 
+/** The root vouches for a control key, for about 30 days. */
 export interface ControlCertificate extends Stamped {
   readonly issuer: SpiffeId;
   readonly publicKey: string;
@@ -35,10 +36,12 @@ export interface ControlCertificate extends Stamped {
   readonly notAfter: number;
 }
 
+/** The root says which epoch it is, and which control keys count no more. */
 export interface EpochState extends StateObject {
   readonly revokedKeys: readonly string[];
 }
 
+/** What a trust domain's verifiers trust, and what nodes must know to act on it. */
 export interface BundleState extends StateObject {
   /** The SPIFFE bundle document, as it would be served. */
   readonly document: string;
@@ -50,16 +53,19 @@ export interface BundleState extends StateObject {
   readonly brokerPins: readonly string[];
 }
 
+/** Which SVIDs count no more before their end. */
 export interface RevocationsState extends StateObject {
   /** CRLs, DER; one per authority that revoked something. */
   readonly crls: readonly string[];
 }
 
+/** Entries that select many nodes; readable by all nodes. */
 export interface GroupIndexState extends StateObject {
   readonly entries: readonly Entry[];
   readonly pages: readonly { readonly key: string; readonly sha256: string }[];
 }
 
+/** What one node must know of itself. */
 export interface ManifestState extends StateObject {
   readonly node: SpiffeId;
   readonly labels: Readonly<Record<string, string>>;
@@ -68,11 +74,13 @@ export interface ManifestState extends StateObject {
   readonly entries: readonly Entry[];
 }
 
+/** The issuers' own copy of an entry; nodes read views of it. */
 export interface EntryState extends StateObject {
   /** null: deleted. */
   readonly entry: Entry | null;
 }
 
+/** A join token: its public half, so that reading it lets nobody enrol (ENR-01). */
 export interface TokenState extends StateObject {
   readonly token: string;
   readonly publicKey: string;
@@ -83,11 +91,13 @@ export interface TokenState extends StateObject {
   readonly usedBy: string | null;
 }
 
+/** A public key of a node. */
 export interface NodeKey {
   readonly keyId: string;
   readonly spki: string;
 }
 
+/** By which keys a node is known. Requests are judged by it, not by certificate chains. */
 export interface NodeRecordState extends StateObject {
   readonly node: SpiffeId;
   readonly current: NodeKey;
@@ -101,8 +111,10 @@ export interface NodeRecordState extends StateObject {
   readonly expiresAt: number;
 }
 
+/** In the bundle, signing nothing; signing; signing no more but trusted; not trusted. */
 export type AuthorityStatus = "prepared" | "active" | "old" | "removed";
 
+/** One X.509 authority and where it stands in its life. */
 export interface AuthorityState extends StateObject {
   readonly authority: string;
   readonly status: AuthorityStatus;
@@ -110,8 +122,10 @@ export interface AuthorityState extends StateObject {
   readonly notAfter: number;
 }
 
+/** What a rotation does now; `activate` is taken together with its change of trust. */
 export type RotationStep = "prepare" | "activate" | "reissue" | "done";
 
+/** A rotation under way: enough for another issuer process to go on with it. */
 export interface RotationState extends StateObject {
   readonly rotation: string;
   readonly step: RotationStep;
@@ -120,16 +134,19 @@ export interface RotationState extends StateObject {
   readonly startedAt: number;
 }
 
+/** Who leads. Written by compare-and-set, so of two that start together one fails. */
 export interface TermState extends StateObject {
   readonly issuer: SpiffeId;
   readonly boot: string;
 }
 
+/** Which contents of an object are meant. */
 export interface ObjectRef {
   readonly version: Version;
   readonly digest: string;
 }
 
+/** The newest version of everything, signed: what a broker withholds or rewinds shows against it (MEC-07). */
 export interface Head extends Stamped {
   readonly epoch: bigint;
   readonly term: bigint;
@@ -149,6 +166,7 @@ export interface HeadRef {
   readonly n: bigint;
 }
 
+/** A new node asks to be let in; signed with the key that its join string makes. */
 export interface EnrolRequest extends Stamped {
   readonly token: string;
   readonly nodeName: string;
@@ -165,6 +183,7 @@ export interface BusAccess {
   readonly brokerPins: readonly string[];
 }
 
+/** A node's first identity, and the state it starts from. */
 export interface EnrolReply extends Reply {
   readonly node: SpiffeId;
   readonly chain: readonly string[];
@@ -175,10 +194,12 @@ export interface EnrolReply extends Reply {
   readonly state: readonly string[];
 }
 
+/** A node asks for a certificate for its next key. */
 export interface RenewRequest extends NodeRequest {
   readonly csr: string;
 }
 
+/** The certificate, and how the bus is reached now. */
 export interface RenewReply extends Reply {
   readonly chain: readonly string[];
   readonly bus: BusAccess;
@@ -189,6 +210,7 @@ export type Purpose =
   | { readonly kind: "caller"; readonly selectors: readonly Selector[]; readonly pid: number }
   | { readonly kind: "kept-warm" };
 
+/** One CSR and what it is for. */
 export interface SignItem {
   readonly entry: string;
   readonly revision: bigint;
@@ -196,13 +218,16 @@ export interface SignItem {
   readonly csr: string;
 }
 
+/** A batch of CSRs. */
 export interface SignRequest extends NodeRequest {
   readonly highest: HeadRef | null;
   readonly items: readonly SignItem[];
 }
 
+/** Why one item of a batch was not signed; the others are. */
 export type SignRefusal = "ENTRY_UNKNOWN" | "ENTRY_CHANGED" | "CSR_INVALID" | "LINT";
 
+/** One for each item, in their order. */
 export type SignResult =
   | { readonly ok: true; readonly entry: string; readonly chain: readonly string[] }
   | {
@@ -216,17 +241,20 @@ export interface SignReply extends Reply {
   readonly results: readonly SignResult[];
 }
 
+/** A node asks an issuer itself what the state is; the nonce keeps old answers out. */
 export interface StateRequest extends NodeRequest {
   readonly nonce: string;
   readonly highest: HeadRef | null;
 }
 
+/** The newest head and the objects that this node reads, as envelopes. */
 export interface StateReply extends Reply {
   readonly nonce: string;
   readonly head: string;
   readonly state: readonly string[];
 }
 
+/** Why a whole request was refused; stable. */
 export type RefusalCode =
   | "CLOCK"
   | "NODE_UNKNOWN"
@@ -241,11 +269,13 @@ export type RefusalCode =
   | "ISSUER_BEHIND"
   | "NOT_LEADER";
 
+/** A signed no. Its `at` is the issuer's time, by which a node with a wrong clock asks again. */
 export interface Refused extends Reply {
   readonly code: RefusalCode;
   readonly reason: string;
 }
 
+/** A signed "later". */
 export interface Busy extends Reply {
   readonly retryAfterMs: number;
 }
@@ -266,6 +296,7 @@ export interface ConsumerReport {
   readonly refusal: { readonly name: string; readonly reason: string } | null;
 }
 
+/** How many live SVIDs of this node an authority signed. */
 export interface AuthorityUse {
   /** Subject key id of the authority, hex. */
   readonly authority: string;
@@ -274,6 +305,7 @@ export interface AuthorityUse {
   readonly until: number;
 }
 
+/** What a node has applied and what its consumers have accepted: what rotation gates wait for. */
 export interface Ack extends NodeRequest {
   readonly boot: string;
   readonly counter: number;
@@ -283,10 +315,12 @@ export interface Ack extends NodeRequest {
   readonly authorities: readonly AuthorityUse[];
 }
 
+/** Until it comes the ack is sent again. */
 export interface AckReply extends Reply {
   readonly counter: number;
 }
 
+/** One SVID as the audit chain names it: found again by its serial or by the hash of its signed part. */
 export interface IssuedSvid {
   readonly serial: string;
   readonly tbsSha256: string;
@@ -337,6 +371,7 @@ export type AuditAction =
       readonly by: string;
     };
 
+/** One link of an issuer's audit chain. */
 export interface AuditRecord extends Stamped {
   readonly issuer: SpiffeId;
   readonly n: bigint;

@@ -5,6 +5,7 @@ export interface Version {
   readonly seq: bigint;
 }
 
+/** Older than every object. */
 export const zeroVersion: Version = { epoch: 0n, term: 0n, seq: 0n };
 
 /** Negative when `a` is older than `b`, zero when they are the same version, positive when it is newer. */

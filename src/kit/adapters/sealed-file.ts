@@ -6,6 +6,7 @@ import { readIfThere, writeDurably } from "./durable-file.ts";
 
 export type SealedFileErrorCode = "SEALED_FILE" | "SEALING_KEY";
 
+/** A sealed file or its key that cannot be used. */
 export class SealedFileError extends HeraldError<SealedFileErrorCode> {}
 
 const nonceBytes = 12;

@@ -1,0 +1,106 @@
+import type { ServiceError } from "@grpc/grpc-js";
+import { dialUnix } from "../src/rpc/grpc-client.ts";
+import {
+  AdminServiceClient,
+  type Authority,
+  type Entry,
+  type RotationProgress,
+  type RotateAuthorityResponse,
+} from "../src/wire/herald/v1/admin.ts";
+
+/** Who is to get an identity, where. */
+export interface EntryWish {
+  readonly spiffeId: string;
+  /** SPIFFE ID of the node on which it holds. */
+  readonly node: string;
+  readonly selectors?: readonly string[];
+}
+
+/** The admin API of an issuer, as the CLI calls it. */
+export class Admin {
+  readonly #client: AdminServiceClient;
+
+  private constructor(client: AdminServiceClient) {
+    this.#client = client;
+  }
+
+  /** Calls `run` with a connection that is already up, and closes it afterwards. @throws RpcError when nobody listens */
+  static async with<T>(address: string, run: (admin: Admin) => Promise<T>): Promise<T> {
+    const { target, credentials, options } = await dialUnix(address);
+    const client = new AdminServiceClient(target, credentials, options);
+    try {
+      await answer<void>((done) =>
+        client.waitForReady(new Date(Date.now() + 5000), (error) => done((error ?? null) as ServiceError | null)),
+      );
+      return await run(new Admin(client));
+    } finally {
+      client.close();
+    }
+  }
+
+  async joinString(nodeName: string): Promise<string> {
+    const request = { nodeName, labels: new Map<string, string>() };
+    const made = await answer<{ joinString: string }>((done) =>
+      this.#client.createJoinToken(request, done),
+    );
+    return made.joinString;
+  }
+
+  /** By default every process of this user on that node may have it. */
+  async createEntry({ spiffeId, node, selectors }: EntryWish): Promise<Entry> {
+    const request = {
+      spiffeId,
+      nodes: { ids: [node], labels: new Map<string, string>() },
+      selectors: [...(selectors ?? [`unix:uid:${process.getuid?.() ?? 0}`])],
+      x509TtlSeconds: 0,
+      dnsNames: [],
+      hint: "",
+      priority: 0,
+    };
+    const { entry } = await answer<{ entry?: Entry | undefined }>((done) =>
+      this.#client.createEntry(request, done),
+    );
+    if (entry === undefined) throw new Error(`the issuer did not say what entry it made for ${spiffeId}`);
+    return entry;
+  }
+
+  async entries(): Promise<readonly Entry[]> {
+    const { entries } = await answer<{ entries: Entry[] }>((done) =>
+      this.#client.listEntries({ spiffeId: "" }, done),
+    );
+    return entries;
+  }
+
+  async deleteEntry(id: string): Promise<void> {
+    await answer((done) => this.#client.deleteEntry({ id }, done));
+  }
+
+  async activeAuthority(): Promise<Authority> {
+    const { authorities } = await answer<{ authorities: Authority[] }>((done) =>
+      this.#client.listAuthorities({}, done),
+    );
+    const active = authorities.find(({ status }) => status === "active");
+    if (active === undefined) throw new Error("the issuer has no active authority");
+    return active;
+  }
+
+  /** Rotates the CA, telling of each step as it is reached, and resolves when no live SVID is left on the old one. */
+  async rotate(onStep: (progress: RotationProgress) => void = () => undefined): Promise<void> {
+    const stream = this.#client.rotateAuthority({});
+    let last = "";
+    for await (const { progress } of stream as AsyncIterable<RotateAuthorityResponse>) {
+      if (progress === undefined || progress.step === last) continue;
+      last = progress.step;
+      onStep(progress);
+    }
+    if (last !== "done") throw new Error(`the rotation ended at step ${last}`);
+  }
+}
+
+async function answer<R>(
+  call: (done: (error: ServiceError | null, response: R) => void) => unknown,
+): Promise<R> {
+  return await new Promise((resolve, reject) => {
+    call((error, response) => (error === null ? resolve(response) : reject(error)));
+  });
+}
