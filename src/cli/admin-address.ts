@@ -98,17 +98,16 @@ function failureOf(thrown: unknown): CliError {
   const cause = thrown instanceof Error ? thrown : undefined;
   const code = thrown instanceof RpcError ? thrown.code : "CALL_FAILED";
   const message = (cause?.message ?? "the admin socket could not be opened").replace(/; .*$/, "");
-  switch (code) {
-    case "ADDRESS_INVALID":
-      return new CliError("USAGE", message, { cause, cure: "write unix:///absolute/path" });
-    case "ACCESS_DENIED":
-      return new CliError("ADMIN_DENIED", message, { cause, cure: deniedCure });
-    default:
-      return new CliError("ADMIN_UNREACHABLE", message, {
-        cause,
-        cure: "start the issuer, or give the address of its admin socket with --admin unix:///path",
-      });
+  if (code === "ADDRESS_INVALID") {
+    return new CliError("USAGE", message, { cause, cure: "write unix:///absolute/path" });
   }
+  if (code === "ACCESS_DENIED") {
+    return new CliError("ADMIN_DENIED", message, { cause, cure: deniedCure });
+  }
+  return new CliError("ADMIN_UNREACHABLE", message, {
+    cause,
+    cure: "start the issuer, or give the address of its admin socket with --admin unix:///path",
+  });
 }
 
 /** For callers whom the issuer, or the file system in front of it, turns away. */

@@ -26,7 +26,7 @@ import {
   type WatchRotationResponse,
 } from "../wire/herald/v1/admin.ts";
 import { deniedCure, findAdmin } from "./admin-address.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, type CliErrorCode } from "./cli-error.ts";
 import { splitCure } from "./report.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -117,50 +117,51 @@ async function* follow<Message>(
   }
 }
 
-/** A failed call in the CLI's words: the issuer's own text and code, and what to do. */
+const look = "look whether the issuer and NATS run (its log tells), then: herald doctor";
+const seeLog = "see the issuer's log; herald doctor tells what it finds wrong";
+
+/** What an answer's code means to the one who asked; other codes are plain refusals. */
+const meanings: Readonly<Partial<Record<status, Meaning>>> = {
+  [status.UNAVAILABLE]: { code: "ADMIN_UNREACHABLE", says: "cannot answer now", cure: look },
+  [status.DEADLINE_EXCEEDED]: { code: "ADMIN_UNREACHABLE", says: "did not answer", cure: look },
+  [status.PERMISSION_DENIED]: {
+    code: "ADMIN_DENIED",
+    says: "turned this user away",
+    cure: deniedCure,
+  },
+  [status.UNIMPLEMENTED]: {
+    code: "ADMIN_REFUSED",
+    says: "does not know this call",
+    cure: "use a `herald` of the issuer's own version; herald version tells this one's",
+  },
+  [status.NOT_FOUND]: {
+    code: "ADMIN_REFUSED",
+    says: "refused",
+    cure: "look for the right one with the list verb of the same kind",
+  },
+  [status.INTERNAL]: { code: "ADMIN_REFUSED", says: "failed", cure: seeLog },
+  [status.UNKNOWN]: { code: "ADMIN_REFUSED", says: "failed", cure: seeLog },
+  [status.DATA_LOSS]: { code: "ADMIN_REFUSED", says: "failed", cure: seeLog },
+};
+
+interface Meaning {
+  readonly code: CliErrorCode;
+  readonly says: string;
+  readonly cure: string;
+}
+
+/** A failed call in the CLI's words: the issuer's own text and code (`ENTRY_INVALID: what; cure`), and what to do. */
 function adminFailure(error: ServiceError, address: string): CliError {
   const [, reason = status[error.code], text = error.details] =
     /^([A-Z][A-Z_]+): ([^]*)$/.exec(error.details) ?? [];
   const { message, cure } = splitCure(text);
-  const about = { cause: error, reason };
-  switch (error.code) {
-    case status.UNAVAILABLE:
-    case status.DEADLINE_EXCEEDED: {
-      const look = "look whether the issuer and NATS run (its log tells), then: herald doctor";
-      const happened = `the issuer at ${address} cannot answer now: ${message} (${reason})`;
-      return new CliError("ADMIN_UNREACHABLE", happened, { ...about, cure: cure ?? look });
-    }
-    case status.PERMISSION_DENIED:
-    case status.UNAUTHENTICATED: {
-      const happened = `the issuer at ${address} turned this user away: ${message} (${reason})`;
-      return new CliError("ADMIN_DENIED", happened, { ...about, cure: deniedCure });
-    }
-    case status.UNIMPLEMENTED: {
-      const happened = `the issuer at ${address} does not know this call (${reason})`;
-      const newer = "use a `herald` of the issuer's own version; herald version tells this one's";
-      return new CliError("ADMIN_REFUSED", happened, { ...about, cure: newer });
-    }
-    default:
-      return new CliError("ADMIN_REFUSED", `the issuer refused: ${message} (${reason})`, {
-        ...about,
-        cure: cure ?? genericCure(error.code),
-      });
-  }
-}
-
-function genericCure(code: status): string | undefined {
-  switch (code) {
-    case status.NOT_FOUND:
-      return "look for the right one with the list verb of the same kind";
-    case status.INVALID_ARGUMENT:
-      return "correct the value that is named and try again";
-    case status.INTERNAL:
-    case status.UNKNOWN:
-    case status.DATA_LOSS:
-      return "see the issuer's log; herald doctor tells what it finds wrong";
-    default:
-      return undefined;
-  }
+  const meaning = meanings[error.code];
+  const says = meaning?.says ?? "refused";
+  return new CliError(
+    meaning?.code ?? "ADMIN_REFUSED",
+    `the issuer at ${address} ${says}: ${message} (${reason})`,
+    { cause: error, reason, cure: cure ?? meaning?.cure },
+  );
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {

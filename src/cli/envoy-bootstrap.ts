@@ -1,6 +1,6 @@
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { HostPort } from "../daemon/config.ts";
-import { meshTls, type SdsSource } from "./envoy-tls.ts";
+import { type EnvoyConfig, meshTls, type SdsSource } from "./envoy-tls.ts";
 
 /** A sidecar: what it listens on, to whom it speaks, and whom it trusts. */
 export interface EnvoyBootstrapOptions {
@@ -30,9 +30,6 @@ export interface EnvoyBootstrapOptions {
   readonly admin?: HostPort;
 }
 
-/** JSON that Envoy reads as envoy.config.bootstrap.v3.Bootstrap. */
-export type EnvoyConfig = Readonly<Record<string, unknown>>;
-
 const heraldCluster = "herald";
 const types = "type.googleapis.com/envoy.extensions";
 /**
@@ -41,8 +38,8 @@ const types = "type.googleapis.com/envoy.extensions";
 const maxSecrets = 65_536;
 
 /**
- * The bootstrap of a sidecar that takes its identity and its trust from Herald. The facts behind each odd line are the
- * EF rules in docs/envoy.md.
+ * The bootstrap of a sidecar that takes its identity and its trust from Herald. Each odd line answers a
+ * fact that was seen on Envoy 1.40 (EF-…). JSON that Envoy reads as envoy.config.bootstrap.v3.Bootstrap.
  */
 export function envoyBootstrap(options: EnvoyBootstrapOptions): EnvoyConfig {
   const { inbound, egress, admin } = options;

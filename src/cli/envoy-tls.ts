@@ -1,5 +1,7 @@
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import type { EnvoyConfig } from "./envoy-bootstrap.ts";
+
+/** A message of Envoy's configuration, as JSON. */
+export type EnvoyConfig = Readonly<Record<string, unknown>>;
 
 /** From where secrets come. */
 export interface SdsSource {

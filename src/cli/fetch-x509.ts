@@ -115,25 +115,23 @@ function fetchFailure(
   const error = thrown as Partial<ServiceError> & Error;
   const reason = status[error.code ?? status.UNKNOWN];
   const said = `${error.details ?? error.message} (${reason})`;
-  switch (error.code) {
-    case status.PERMISSION_DENIED:
-      return new CliError("NODE_REFUSED", `there is no identity for this process: ${said}`, {
-        cause: error,
-        reason,
-        cure: `herald entry create --spiffe-id … --selector unix:uid:${about.uid}`,
-      });
-    case status.UNAVAILABLE:
-    case status.DEADLINE_EXCEEDED:
-      return new CliError("NODE_UNREACHABLE", `${about.address} has no answer yet: ${said}`, {
-        cause: error,
-        reason,
-        cure: "look whether the node daemon has enrolled (its /readyz and its log tell), or wait longer with --timeout",
-      });
-    default:
-      return new CliError("NODE_REFUSED", `${about.address} answered: ${said}`, {
-        cause: error,
-        reason,
-        cure: "see the node daemon's log",
-      });
+  if (error.code === status.PERMISSION_DENIED) {
+    return new CliError("NODE_REFUSED", `there is no identity for this process: ${said}`, {
+      cause: error,
+      reason,
+      cure: `herald entry create --spiffe-id … --selector unix:uid:${about.uid}`,
+    });
   }
+  if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) {
+    return new CliError("NODE_UNREACHABLE", `${about.address} has no answer yet: ${said}`, {
+      cause: error,
+      reason,
+      cure: "look whether the node daemon has enrolled (its /readyz and its log tell), or wait longer with --timeout",
+    });
+  }
+  return new CliError("NODE_REFUSED", `${about.address} answered: ${said}`, {
+    cause: error,
+    reason,
+    cure: "see the node daemon's log",
+  });
 }

@@ -52,7 +52,7 @@ export class NodeView {
   readonly #kinds: ReadonlyMap<string, NodeStateKind>;
   readonly #held = new Map<string, NodeObject>();
   /** Bundles that wait for the revocations they go with. */
-  readonly #waiting = new Map<string, Opened<"bundle">>();
+  #waiting: readonly Opened<"bundle">[] = [];
   #head: Opened<"head"> | undefined;
 
   constructor(options: { readonly trust: ControlTrust; readonly node: SpiffeId }) {
@@ -234,15 +234,25 @@ export class NodeView {
       const needed = revocationsKey(this.#trust.trustDomain);
       const revocations = this.#held.get(needed)?.payload.version ?? zeroVersion;
       if (compareVersions(revocations, object.payload.revocations) < 0) {
-        this.#waiting.set(needed, object);
+        this.#waiting = [...this.#waiting.filter((one) => one.digest !== object.digest), object];
         return [{ kind: "fetch", key: needed }];
       }
     }
     this.#held.set(key, object);
     if (object.kind === "epoch") this.#trust.revoke(object.payload.revokedKeys);
-    const waiting = this.#waiting.get(key);
-    this.#waiting.delete(key);
-    return [{ kind: "applied", key }, ...(waiting === undefined ? [] : this.#judge(waiting))];
+    return [
+      { kind: "applied", key },
+      ...(object.kind === "revocations" ? this.#judgeWaiting() : []),
+    ];
+  }
+
+  /** All that wait, oldest first: the newest of them may need revocations that are newer still, and must not keep back those before it. */
+  #judgeWaiting(): readonly Outcome[] {
+    const waiting = this.#waiting.toSorted((a, b) =>
+      compareVersions(a.payload.version, b.payload.version),
+    );
+    this.#waiting = [];
+    return waiting.flatMap((object) => this.#judge(object));
   }
 
   #isBehind(key: string, named: ObjectRef): boolean {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { trustDomainToken } from "../core/envelope/object-keys.ts";
 import type { RequestKind } from "./bus.ts";
 import { EventsError } from "./error.ts";
 
@@ -90,24 +90,6 @@ const tokenPattern = /^[a-z0-9-]+$/;
 // NATS refuses control lines above 4,096 bytes; a bucket's prefix and a reply subject must fit beside the key.
 const maxKeyLength = 512;
 
-/**
- * The subject token of a node or trust domain: 26 characters, 130 bits, of the base32 of SHA-256 of its name, because names
- * hold dots and may be longer than a subject (ND-06).
- */
-export function token26(id: string): string {
-  const digest = createHash("sha256").update(id).digest();
-  let bits = 0n;
-  for (const byte of digest.subarray(0, 17)) bits = (bits << 8n) | BigInt(byte);
-  bits >>= 6n; // 17 bytes are 136 bits, 26 characters are 130
-  let token = "";
-  for (let shift = 125n; shift >= 0n; shift -= 5n) {
-    token += base32.charAt(Number((bits >> shift) & 31n));
-  }
-  return token;
-}
-
-const base32 = "abcdefghijklmnopqrstuvwxyz234567";
-
 /** An object key split into its family and its name. @throws EventsError BUS_BAD_KEY */
 export function parseKey(key: string): { readonly family: Family; readonly name: string } {
   const dot = key.indexOf(".");
@@ -174,7 +156,7 @@ function knownKey(key: string, fits: (family: Family) => boolean): string | unde
 
 /** Where the heads of a trust domain are broadcast. */
 export function headSubject(trustDomain: string): string {
-  return `herald.v1.head.${token26(trustDomain)}`;
+  return `herald.v1.head.${trustDomainToken(trustDomain)}`;
 }
 
 /** Where a node asks; `node` is its `token26`. @throws EventsError BUS_BAD_KEY */
@@ -205,7 +187,7 @@ export function eventSubject(type: string, trustDomain: string): string {
       `"${type}" is no event type: use up to four dotted tokens of a-z, 0-9 and - (ND-08)`,
     );
   }
-  return `herald.v1.evt.${type}.${token26(trustDomain)}`;
+  return `herald.v1.evt.${type}.${trustDomainToken(trustDomain)}`;
 }
 
 /** Where an issuer's audit chain is kept. @throws EventsError BUS_BAD_KEY */

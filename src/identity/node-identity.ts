@@ -142,7 +142,7 @@ export class NodeIdentity {
    */
   async renew(ask: AskIssuer): Promise<void> {
     const { client, store, post } = this.#options;
-    const pair = await pendingPair(this.#options);
+    const pair = await pendingPair(this.#options, this.#leaf.spki);
     const csr = Buffer.from(await createCsr(pair)).toString("base64");
     const stamp = client.stamp(this.id);
     const { answer } = await client.ask({
@@ -195,11 +195,15 @@ export class NodeIdentity {
   }
 }
 
-/** The key of a request that was asked before, or a new one, kept before it is used. */
-async function pendingPair(options: NodeIdentityOptions): Promise<KeyPair> {
+/**
+ * The key of a request that was asked before, or a new one, kept before it is used. A pending key that is in use already was left by a
+ * crash right after its certificate was saved: renewing with it again would retire the very key that the node goes on with.
+ */
+async function pendingPair(options: NodeIdentityOptions, inUse?: Uint8Array): Promise<KeyPair> {
   const pending = await options.store.loadPending();
-  if (pending !== undefined)
-    return { privateKey: pending.privateKey, spki: spkiOf(pending.privateKey) };
+  const spki = pending === undefined ? undefined : spkiOf(pending.privateKey);
+  if (pending !== undefined && spki !== undefined && inUse !== undefined && !spki.equals(inUse))
+    return { privateKey: pending.privateKey, spki };
   const pair = await options.keys.p256();
   await options.store.savePending({ privateKey: pair.privateKey });
   return pair;

@@ -1,5 +1,4 @@
-import { token26 } from "../core/envelope/object-keys.ts";
-import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -25,7 +24,6 @@ export type EventType =
 const mostWaiting = 10_000;
 
 export interface AnnouncerOptions {
-  readonly trustDomain: TrustDomain;
   readonly issuer: SpiffeId;
   readonly stream: EventStream;
   readonly clock: Clock;
@@ -52,7 +50,7 @@ export class Announcer {
   }
 
   announce(type: EventType, subject: string, data: Readonly<Record<string, unknown>>): void {
-    const { issuer, clock, random, trustDomain } = this.#options;
+    const { issuer, clock, random } = this.#options;
     const now = clock.now();
     const id = `${now.toString(36)}-${newId(random)}`;
     this.#sequence += 1;
@@ -69,7 +67,7 @@ export class Announcer {
     };
     this.#waiting.push({
       id,
-      type: `${type}.${token26(`spiffe://${trustDomain}`)}`,
+      type,
       bytes: Buffer.from(JSON.stringify(event), "utf8"),
     });
     if (this.#waiting.length > mostWaiting) this.#waiting.shift();

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { token26, trustDomainToken } from "../../src/core/envelope/object-keys.ts";
 import type { BusRequest, IssuerBus, NodeBus } from "../../src/events/bus.ts";
-import { families, maxObjectBytes, requestKinds, token26 } from "../../src/events/subjects.ts";
+import { families, maxObjectBytes, requestKinds } from "../../src/events/subjects.ts";
 import { BusRecorder, bytes, collect, never, text } from "./bus-recorder.ts";
 
 /** A bus to try: each call opens a new process' face of the same broker. */
@@ -291,7 +292,7 @@ function logs(world: World): void {
       [1, "one"],
       [2, "two"],
     ]);
-    const domain = token26(world.rig.trustDomain);
+    const domain = trustDomainToken(world.rig.trustDomain);
     expect(found[0]?.subject).toBe(`herald.v1.evt.svid.rotated.${domain}`);
     await world.issuer.publishEvent({ id: "e3", type: "bundle.updated", bytes: bytes("new") });
     expect((await fresh).at(-1)?.sequence).toBe(3);

@@ -1,14 +1,15 @@
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { token26, trustDomainToken } from "../../src/core/envelope/object-keys.ts";
 import type { BusConnection } from "../../src/events/adapters/connection.ts";
 import { managerOf } from "../../src/events/adapters/streams.ts";
 import type { IssuerBus } from "../../src/events/bus.ts";
-import { buckets, families, headSubject, token26 } from "../../src/events/subjects.ts";
+import { buckets, families, headSubject } from "../../src/events/subjects.ts";
 import { BusRecorder, bytes, text } from "../contract/bus-recorder.ts";
 import { TestNatsServer, testTrustDomain } from "../support/nats-server.ts";
 
 const node = token26("spiffe://example.org/herald/node/join-token/a");
-const td = token26(testTrustDomain);
+const td = trustDomainToken(testTrustDomain);
 
 let server: TestNatsServer;
 let issuer: IssuerBus;

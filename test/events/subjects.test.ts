@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { token26, trustDomainToken } from "../../src/core/envelope/object-keys.ts";
 import {
   auditSubject,
   buckets,
@@ -17,7 +18,6 @@ import {
   requestKinds,
   requestSubject,
   storedSubject,
-  token26,
 } from "../../src/events/subjects.ts";
 
 const token = fc.stringMatching(/^[a-z0-9-]{1,20}$/);
@@ -126,7 +126,7 @@ test.for(["", "A", "a.b", "*", ">", "a b"])(
 );
 
 test("subjects are as protocol.md has them", () => {
-  const td = token26("example.org");
+  const td = trustDomainToken("example.org");
   expect(headSubject("example.org")).toBe(`herald.v1.head.${td}`);
   expect(eventSubject("svid.rotated", "example.org")).toBe(`herald.v1.evt.svid.rotated.${td}`);
   expect(auditSubject("issuer-1")).toBe("herald.v1.audit.issuer-1");

@@ -89,7 +89,7 @@ async function followRotation(
   options: RotateOptions,
   surroundings: Surroundings,
 ): Promise<number> {
-  const { clock, out, err } = surroundings;
+  const { clock } = surroundings;
   const interrupt = new AbortController();
   const forget = surroundings.onInterrupt(() => interrupt.abort());
   const startedAt = clock.now();
@@ -107,14 +107,16 @@ async function followRotation(
       if (line === told) continue;
       told = line;
       const elapsed = `+${((clock.now() - startedAt) / 1000).toFixed(1)}s`;
-      out(options.json === true ? `${line}\n` : `${elapsed.padEnd(7)} ${line}\n`);
+      surroundings.out(options.json === true ? `${line}\n` : `${elapsed.padEnd(7)} ${line}\n`);
       if (progress.step === "done") return exitCode.ok;
     }
   } finally {
     forget();
   }
   if (interrupt.signal.aborted) {
-    err("herald: the rotation goes on without this command\n  try: herald ca rotate --watch\n");
+    surroundings.err(
+      "herald: the rotation goes on without this command\n  try: herald ca rotate --watch\n",
+    );
     return exitCode.failed;
   }
   return ended(options.watch === true && last === undefined);

@@ -9,10 +9,13 @@ import { EnvelopeError } from "./error.ts";
 export function parseCompactJson(bytes: Uint8Array): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   const value = parse(text);
-  if (JSON.stringify(value) !== text || Buffer.byteLength(text) !== bytes.byteLength) {
+  // Bytes are compared, not lengths: three bytes that are no UTF-8 decode to U+FFFD, which has three bytes as well. And a member called
+  // `__proto__` survives the comparison but is dropped by some readers, this one's record shapes among them.
+  const isCompact = JSON.stringify(value) === text && Buffer.from(text, "utf8").equals(bytes);
+  if (!isCompact || text.includes('"__proto__":')) {
     throw new EnvelopeError(
       "PAYLOAD_NOT_COMPACT",
-      "payload is not in the compact form: no white space, no duplicate members, UTF-8 (docs/protocol.md, Envelope)",
+      "payload is not in the compact form: no white space, no duplicate members, no __proto__, UTF-8 (docs/protocol.md, Envelope)",
     );
   }
   return value;

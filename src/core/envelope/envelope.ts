@@ -132,8 +132,11 @@ export function claimOf(bytes: Uint8Array): Claim {
 export function verifyingKey(spki: Uint8Array, alg: Alg): VerifyingKey {
   try {
     const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    if (key.asymmetricKeyType !== (alg === "EdDSA" ? "ed25519" : "ec"))
-      throw new RangeError(`key is not one for ${alg}`);
+    const isFit =
+      alg === "EdDSA"
+        ? key.asymmetricKeyType === "ed25519"
+        : key.asymmetricKeyDetails?.namedCurve === "prime256v1";
+    if (!isFit) throw new RangeError(`key is not one for ${alg}`);
     return { keyId: keyIdOf(spki), alg, key };
   } catch (cause) {
     throw new EnvelopeError("ENVELOPE_SIGNER", "public key is unreadable or of another algorithm", {

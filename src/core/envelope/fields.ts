@@ -24,10 +24,10 @@ export const text: z.ZodType<string> = z.string().max(2048);
 /** SHA-256 or key id, lower-case hex. */
 export const digest: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Binary as standard base64, padded. */
+/** Binary as standard base64, padded, the unused bits of the last letter zero (RFC 4648, section 3.5): every byte string has one spelling. */
 export const base64: z.ZodType<string> = z
   .string()
-  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/);
+  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/);
 
 /** A 64-bit unsigned integer as a decimal string without leading zeros, since JSON numbers end at 2^53. */
 export const uint64: z.ZodType<bigint> = decoded(

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { SpiffeId, TrustDomain } from "../spiffe/spiffe-id.ts";
-import { trustDomainId } from "../spiffe/spiffe-id.ts";
 
 /** Under which key each state object lies (docs/protocol.md, State). */
 
@@ -18,13 +17,18 @@ export function token26(text: string): string {
   return base32(createHash("sha256").update(text, "utf8").digest()).slice(0, 26);
 }
 
+/** A trust domain's name as one token: of its SPIFFE ID. */
+export function trustDomainToken(trustDomain: string): string {
+  return token26(`spiffe://${trustDomain}`);
+}
+
 /** Own and federated domains each have one. */
 export function bundleKey(trustDomain: TrustDomain): string {
-  return `bundle.${token26(trustDomainId(trustDomain))}`;
+  return `bundle.${trustDomainToken(trustDomain)}`;
 }
 
 export function revocationsKey(trustDomain: TrustDomain): string {
-  return `rev.${token26(trustDomainId(trustDomain))}`;
+  return `rev.${trustDomainToken(trustDomain)}`;
 }
 
 /** What one node reads for itself alone. */

@@ -73,9 +73,13 @@ export class IdentityFile implements IdentityStore {
 
   async loadPending(): Promise<PendingKey | undefined> {
     const bytes = await readIfThere(this.#path("pending.key"));
-    return bytes === undefined
-      ? undefined
-      : { privateKey: createPrivateKey({ key: bytes, format: "der", type: "pkcs8" }) };
+    if (bytes === undefined) return undefined;
+    try {
+      return { privateKey: createPrivateKey({ key: bytes, format: "der", type: "pkcs8" }) };
+    } catch {
+      // Whatever was asked with a key that is lost cannot be asked again; a new key can always be asked for.
+      return undefined;
+    }
   }
 
   async savePending(pending: PendingKey | undefined): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Files that survive a crash at any moment. Used by the adapters of several rooms. */
@@ -9,7 +9,9 @@ import { dirname } from "node:path";
 export async function writeDurably(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const beside = `${path}.new`;
-  const file = await open(beside, "w", mode);
+  // What a crash left is not written into: it would keep its mode, or be a link to somewhere.
+  await rm(beside, { force: true });
+  const file = await open(beside, "wx", mode);
   try {
     await file.writeFile(bytes);
     // The umask may have taken bits away, never added: what must be private is private from the first byte on.

@@ -173,6 +173,8 @@ describe.skipIf(!dockerAnswers)("image (where a Docker engine answers)", () => {
   beforeAll(() => {
     // Its helper image would have to be pulled; the containers are removed here instead.
     process.env["TESTCONTAINERS_RYUK_DISABLED"] = "true";
+    // No port is published, so the engine needs no bridge network; without this it is asked for one.
+    process.env["TESTCONTAINERS_HOST_OVERRIDE"] ??= "localhost";
     buildBaseImage(docker ?? "", base);
     const args = [
       "build",
@@ -188,6 +190,10 @@ describe.skipIf(!dockerAnswers)("image (where a Docker engine answers)", () => {
     ];
     execFileSync(docker ?? "", args, { stdio: "pipe", maxBuffer: 1 << 26 });
   }, 600_000);
+
+  afterAll(() => {
+    spawnSync(docker ?? "", ["image", "rm", image, base]);
+  });
 
   test("runs without root", () => {
     const run = (...args: string[]): string =>
