@@ -4,15 +4,15 @@ import {
   AdminServiceClient,
   type Authority,
   type Entry,
-  type RotationProgress,
   type RotateAuthorityResponse,
+  type RotationProgress,
 } from "../src/wire/herald/v1/admin.ts";
 
 /** Who is to get an identity, where. */
 export interface EntryWish {
   readonly spiffeId: string;
-  /** SPIFFE ID of the node on which it holds. */
-  readonly node: string;
+  /** SPIFFE IDs of the nodes on which it holds. */
+  readonly nodes: readonly string[];
   readonly selectors?: readonly string[];
 }
 
@@ -30,7 +30,9 @@ export class Admin {
     const client = new AdminServiceClient(target, credentials, options);
     try {
       await answer<void>((done) =>
-        client.waitForReady(new Date(Date.now() + 5000), (error) => done((error ?? null) as ServiceError | null)),
+        client.waitForReady(new Date(Date.now() + 5000), (error) =>
+          done((error ?? null) as ServiceError | null),
+        ),
       );
       return await run(new Admin(client));
     } finally {
@@ -47,10 +49,10 @@ export class Admin {
   }
 
   /** By default every process of this user on that node may have it. */
-  async createEntry({ spiffeId, node, selectors }: EntryWish): Promise<Entry> {
+  async createEntry({ spiffeId, nodes, selectors }: EntryWish): Promise<Entry> {
     const request = {
       spiffeId,
-      nodes: { ids: [node], labels: new Map<string, string>() },
+      nodes: { ids: [...nodes], labels: new Map<string, string>() },
       selectors: [...(selectors ?? [`unix:uid:${process.getuid?.() ?? 0}`])],
       x509TtlSeconds: 0,
       dnsNames: [],
@@ -60,7 +62,8 @@ export class Admin {
     const { entry } = await answer<{ entry?: Entry | undefined }>((done) =>
       this.#client.createEntry(request, done),
     );
-    if (entry === undefined) throw new Error(`the issuer did not say what entry it made for ${spiffeId}`);
+    if (entry === undefined)
+      throw new Error(`the issuer did not say what entry it made for ${spiffeId}`);
     return entry;
   }
 

@@ -54,7 +54,9 @@ export function envoyConfig(sidecar: Sidecar): string {
           ...(isServer
             ? {}
             : {
-                transport_socket: tls("UpstreamTlsContext", { common_tls_context: secrets(sidecar) }),
+                transport_socket: tls("UpstreamTlsContext", {
+                  common_tls_context: secrets(sidecar),
+                }),
                 typed_extension_protocol_options: httpOptions({
                   // New connections now and then, so that a rotation meets handshakes and not only what stands already.
                   common_http_protocol_options: { max_requests_per_connection: 20 },
@@ -79,7 +81,9 @@ export function envoyConfig(sidecar: Sidecar): string {
 
 function secrets({ spiffeId, trustDomain, allow }: Sidecar): object {
   const matchers =
-    allow.length > 0 ? allow.map((id) => ({ exact: id })) : [{ prefix: `spiffe://${trustDomain}/` }];
+    allow.length > 0
+      ? allow.map((id) => ({ exact: id }))
+      : [{ prefix: `spiffe://${trustDomain}/` }];
   return {
     tls_certificate_sds_secret_configs: [{ name: spiffeId, sds_config: fromHerald }],
     combined_validation_context: {
@@ -123,7 +127,11 @@ function connectionManager(tellsCaller: boolean): object {
         : {}),
       route_config: {
         virtual_hosts: [
-          { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "out" } }] },
+          {
+            name: "all",
+            domains: ["*"],
+            routes: [{ match: { prefix: "/" }, route: { cluster: "out" } }],
+          },
         ],
       },
       http_filters: [{ name: "envoy.filters.http.router", typed_config: router }],

@@ -8,7 +8,10 @@ import { reasonOf } from "../src/kit/errors.ts";
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  { withinMs = 20_000, everyMs = 20 }: { readonly withinMs?: number; readonly everyMs?: number } = {},
+  {
+    withinMs = 20_000,
+    everyMs = 20,
+  }: { readonly withinMs?: number; readonly everyMs?: number } = {},
 ): Promise<T> {
   const deadline = Date.now() + withinMs;
   let last: unknown;
@@ -22,7 +25,9 @@ export async function eventually<T>(
     }
     if (Date.now() > deadline) {
       const why = last === undefined ? "" : `: ${reasonOf(last)}`;
-      throw new Error(`within ${withinMs / 1000} s it did not happen that ${what}${why}`, { cause: last });
+      throw new Error(`within ${withinMs / 1000} s it did not happen that ${what}${why}`, {
+        cause: last,
+      });
     }
     await sleep(everyMs);
   }

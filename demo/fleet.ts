@@ -39,7 +39,8 @@ export interface EnvoyWish {
   readonly allow?: readonly string[];
 }
 
-const heraldMain = process.env["HERALD_TMP_MAIN"] ?? fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const heraldMain =
+  process.env["HERALD_TMP_MAIN"] ?? fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 const serviceMain = fileURLToPath(new URL("service.ts", import.meta.url));
 
 /** How long a program may take to come up on a busy machine. */
@@ -71,7 +72,11 @@ export class Fleet {
       args: ["-c", join(dir, "nats", "nats-server.conf")],
       isReady: (line) => line.includes("Server is ready"),
     });
-    this.issuer = this.#addHerald("issuer", ["issuer", "--config", this.issuerConfig], "issuer is ready");
+    this.issuer = this.#addHerald(
+      "issuer",
+      ["issuer", "--config", this.issuerConfig],
+      "issuer is ready",
+    );
   }
 
   /** Makes a trust domain's keys and configurations; nothing runs yet. */
@@ -116,7 +121,9 @@ export class Fleet {
     const socket = join(folder, "herald.sock");
     const config = join(folder, "node.yaml");
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFile(join(folder, "join"), await this.admin((admin) => admin.joinString(name)), { mode: 0o600 });
+    await writeFile(join(folder, "join"), await this.admin((admin) => admin.joinString(name)), {
+      mode: 0o600,
+    });
     await writeFile(
       config,
       `trustDomain: ${this.trustDomain}
@@ -164,7 +171,10 @@ cacheKeyFile: cache.key
       listen: await freePort(),
       nodeLog: node.log,
     };
-    const envoy = await Envoy.prepare(sidecar, { folder: this.folder, command: this.#options.envoy });
+    const envoy = await Envoy.prepare(sidecar, {
+      folder: this.folder,
+      command: this.#options.envoy,
+    });
     this.#programs.push(envoy.program);
     return envoy;
   }
@@ -209,9 +219,7 @@ cacheKeyFile: cache.key
     });
   }
 
-  #add(
-    options: Omit<ConstructorParameters<typeof Program>[0], "logFile" | "restart">,
-  ): Program {
+  #add(options: Omit<ConstructorParameters<typeof Program>[0], "logFile" | "restart">): Program {
     const program = new Program({ ...options, logFile: this.logOf(options.name), restart: false });
     this.#programs.push(program);
     return program;

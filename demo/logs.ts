@@ -7,6 +7,7 @@ const logLine = z.object({
   msg: z.string(),
   alarm: z.string().optional(),
   secrets: z.array(z.object({ name: z.string(), of: z.string() })).optional(),
+  ids: z.array(z.string()).optional(),
 });
 
 /** See {@link readLog}. */

@@ -29,7 +29,12 @@ export async function forgeSvid(id: string): Promise<Credentials> {
   const authorityKey = await nodeKeyMaker.p256();
   const signer = keyObjectSigner(authorityKey.privateKey);
   const authority = parseCertificate(
-    await createAuthority({ signer, serial: serial(), trustDomain: trustDomainOf(spiffeId), ...times }),
+    await createAuthority({
+      signer,
+      serial: serial(),
+      trustDomain: trustDomainOf(spiffeId),
+      ...times,
+    }),
   );
   const template = svidTemplate(authority);
   const pair = await nodeKeyMaker.p256();
@@ -41,7 +46,10 @@ export async function forgeSvid(id: string): Promise<Credentials> {
     ...times,
   });
   const leaf = template.assemble(toBeSigned, await signer.sign(toBeSigned));
-  return { cert: toPem("CERTIFICATE", leaf), key: toPem("PRIVATE KEY", exportPrivateKey(pair.privateKey)) };
+  return {
+    cert: toPem("CERTIFICATE", leaf),
+    key: toPem("PRIVATE KEY", exportPrivateKey(pair.privateKey)),
+  };
 }
 
 /** Calls a server's Envoy directly, with these credentials or none. */
@@ -58,7 +66,9 @@ export async function knock(port: number, credentials?: Credentials): Promise<Re
   } finally {
     socket.destroy();
   }
-  return text === "" ? { answered: false, reason: "closed without an answer" } : { answered: true, text };
+  return text === ""
+    ? { answered: false, reason: "closed without an answer" }
+    : { answered: true, text };
 }
 
 /** The key id, lower-case hex, of the authority that signed what a server's Envoy shows. */
@@ -77,7 +87,13 @@ export async function servingAuthority(port: number): Promise<string> {
 }
 
 function open(port: number, credentials?: Credentials): TLSSocket {
-  return connect({ host: "127.0.0.1", port, rejectUnauthorized: false, timeout: 5000, ...credentials });
+  return connect({
+    host: "127.0.0.1",
+    port,
+    rejectUnauthorized: false,
+    timeout: 5000,
+    ...credentials,
+  });
 }
 
 /** TLS alerts in words. */

@@ -6,6 +6,7 @@ import type { BusRequest, IssuerBus } from "../events/bus.ts";
 import { issuerInboxPrefix } from "../events/subjects.ts";
 import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
+import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
 import { systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -35,18 +36,23 @@ export async function runIssuer(options: { readonly configPath: string }): Promi
   const opened: Opened[] = [];
   const stopped = untilStopped(log);
   try {
-    await startIssuer(config, { log, opened });
-    await stopped;
+    const gaveUp = Promise.withResolvers<never>();
+    await startIssuer(config, { log, opened, giveUp: gaveUp.reject });
+    await Promise.race([stopped, gaveUp.promise]);
     return 0;
   } finally {
     await closeAll(opened, log);
   }
 }
 
-async function startIssuer(
-  config: IssuerConfig,
-  { log, opened }: { readonly log: Log; readonly opened: Opened[] },
-): Promise<void> {
+interface Starting {
+  readonly log: Log;
+  readonly opened: Opened[];
+  /** Ends the daemon with a failure. */
+  readonly giveUp: (reason: unknown) => void;
+}
+
+async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starting): Promise<void> {
   const metrics = new PrometheusMetrics();
   const control = await openControlKeys(config.dir, config.trustDomain, {
     clock: systemClock,
@@ -94,7 +100,7 @@ async function startIssuer(
 
   const service = await bus.serve((request: BusRequest) => issuer.reception.handle(request));
   opened.push({ name: "request service", close: () => service.close() });
-  opened.push({ name: "bus watch", close: watchBus(connection, issuer, log) });
+  opened.push({ name: "bus watch", close: watchBus({ connection, bus, issuer, log, giveUp }) });
   serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
   const http = await serveHttp({
     ...config.http.listen,
@@ -174,8 +180,29 @@ async function connect(config: IssuerConfig, log: Log): Promise<BusConnection> {
   });
 }
 
-function watchBus(connection: BusConnection, issuer: Issuer, log: Log): () => void {
+/** After each outage of the broker: what it lost is put back. Gives up, for a supervisor to start anew, where only the start-up path can. */
+function watchBus(parts: {
+  readonly connection: BusConnection;
+  readonly bus: IssuerBus;
+  readonly issuer: Issuer;
+  readonly log: Log;
+  readonly giveUp: (reason: unknown) => void;
+}): () => void {
+  const { connection, bus, issuer, log, giveUp } = parts;
   let wasLost = false;
+  const bringUpToDate = async (): Promise<void> => {
+    try {
+      await bus.ensure();
+      await issuer.onBusBack();
+    } catch (thrown) {
+      if (thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND") giveUp(thrown);
+      else
+        log.warn(
+          { reason: reasonOf(thrown) },
+          "could not bring the store up to date; trying again",
+        );
+    }
+  };
   return connection.observe({
     onDisconnected() {
       wasLost = true;
@@ -188,14 +215,7 @@ function watchBus(connection: BusConnection, issuer: Issuer, log: Log): () => vo
       if (!wasLost) return;
       wasLost = false;
       log.info({}, "NATS is back");
-      issuer
-        .onBusBack()
-        .catch((thrown: unknown) =>
-          log.warn(
-            { reason: reasonOf(thrown) },
-            "could not bring the store up to date; trying again",
-          ),
-        );
+      void bringUpToDate();
     },
   });
 }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { parseCompactJson } from "../core/envelope/compact-json.ts";
-import { isGroupPageKey } from "../core/envelope/object-keys.ts";
+import { groupPageKey, isGroupPageKey } from "../core/envelope/object-keys.ts";
 import type { GroupIndexState } from "../core/envelope/payloads.ts";
 import { groupPage } from "../core/envelope/state-shapes.ts";
+import { compareVersions } from "../core/envelope/version.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
 import { type Clock, pause, type Timer } from "../kit/clock.ts";
@@ -16,10 +17,10 @@ import type { NodeView, Outcome } from "./node-view.ts";
 
 /** Where the node keeps what it knows, and how high its marks were. */
 export interface ViewStore {
-  /** Envelopes, in no order; empty at first. */
+  /** Envelopes and pages of the group index, in no order; empty at first. */
   load(): Promise<readonly Uint8Array[]>;
   /** Durable once it resolves: only then is a change acted upon (invariant 2: the marks hold over restarts). */
-  save(envelopes: readonly Uint8Array[]): Promise<void>;
+  save(contents: readonly Uint8Array[]): Promise<void>;
 }
 
 /** What a follower leans on. */
@@ -45,20 +46,34 @@ export interface FollowedState {
   readonly synced: boolean;
 }
 
+/** A page of the group index as it came, and what it says. */
+interface Page {
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
+  readonly entries: readonly Entry[];
+}
+
+/** A page that could not be read is tried again after this long. */
+const pageRetryMs = 500;
+
 /** After this many reads that gave nothing new the node asks an issuer itself (ND section 5, step 7). */
 const readsBeforeAsking = 5;
 
 /** Follows the signed state over the bus: subscribe before reading, apply by {@link NodeView}'s rule, fetch what is missing, persist, tell. */
 export class Follower {
   readonly #options: FollowerOptions;
-  readonly #pages = new Map<string, readonly Entry[]>();
-  readonly #fetching = new Set<string>();
+  readonly #pages = new Map<string, Page>();
+  readonly #fetching = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
   #service: Service | undefined;
   #shared: readonly Entry[] = [];
   #sharedOf: string | undefined;
   #synced = false;
   #saving: Promise<void> = Promise.resolve();
+  /** Counts the changes of the view: what was saved is the view of one of them. */
+  #changes = 0;
+  #saved = 0;
+  #pageRetry: Timer | undefined;
   #silence: Timer | undefined;
   #stale = false;
 
@@ -71,16 +86,22 @@ export class Follower {
     return this.#stale;
   }
 
+  /** True once every object, with the pages that it names, was read or answered for since the start. */
   get synced(): boolean {
-    return this.#synced;
+    const isShared =
+      this.#sharedOf !== undefined || this.#options.view.get("group-index") === undefined;
+    return this.#synced && isShared;
   }
 
   /** Takes over what the disk holds; then the node can serve without any network (invariant 4). */
-  async resume(envelopes: readonly Uint8Array[]): Promise<void> {
+  async resume(kept: readonly Uint8Array[]): Promise<void> {
     const { view, clock } = this.#options;
+    for (const bytes of kept.filter(isPage)) this.#takeKeptPage(bytes);
+    const envelopes = kept.filter((bytes) => !isPage(bytes));
     // Heads last: an object of an older term that was good when it was kept is still good.
     for (const bytes of envelopes) view.offer(bytes, clock.now());
     for (const bytes of envelopes) view.offerHead(bytes, clock.now());
+    this.#changes += 1;
     await this.#settle();
   }
 
@@ -105,15 +126,19 @@ export class Follower {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#silence?.cancel();
+    this.#pageRetry?.cancel();
     await this.#service?.close();
     await this.#saving;
   }
 
   #onHead(bytes: Uint8Array): void {
-    const outcomes = this.#options.view.offerHead(bytes, this.#options.clock.now());
+    const now = this.#options.clock.now();
+    const outcomes = this.#options.view.offerHead(bytes, now);
     if (outcomes.some((outcome) => outcome.kind === "head")) {
       const head = this.#options.view.head;
-      if (head !== undefined) this.#watchForSilence(Math.max(1000, head.expires - head.at));
+      // One that was held back until it had expired is applied, but it is no sign that heads are coming (TM-B-04).
+      if (head !== undefined && head.expires > now)
+        this.#watchForSilence(Math.max(1000, head.expires - head.at));
     }
     this.#act(outcomes);
   }
@@ -157,30 +182,34 @@ export class Follower {
           break;
       }
     }
-    if (changed) void this.#settle();
+    if (!changed) return;
+    this.#changes += 1;
+    void this.#settle();
   }
 
-  /** Reads a key until the view has what the head names of it; never rejects. */
-  async #fetch(key: string): Promise<void> {
-    if (this.#fetching.has(key)) return;
-    this.#fetching.add(key);
+  /** Reads a key until the view has what the head names of it; never rejects. Whoever asks for a key that is being read waits with the first. */
+  #fetch(key: string): Promise<void> {
+    const running = this.#fetching.get(key);
+    if (running !== undefined) return running;
+    const fetched = this.#read(key).finally(() => this.#fetching.delete(key));
+    this.#fetching.set(key, fetched);
+    return fetched;
+  }
+
+  async #read(key: string): Promise<void> {
     const { bus, view, clock, random, log } = this.#options;
     const backoff = exponentialBackoff({ baseMs: 100, maxMs: 5000, random });
-    try {
-      for (let tries = 1; !this.#stop.signal.aborted; tries++) {
-        try {
-          const bytes = await bus.read(key);
-          if (bytes !== undefined) this.#act(view.offer(bytes, clock.now(), key));
-          if (!this.#lacks(key)) return;
-          if (tries >= readsBeforeAsking) this.offer(await this.#options.askIssuer());
-          if (!this.#lacks(key)) return;
-        } catch (thrown) {
-          log.debug({ key, reason: reasonOf(thrown) }, "could not read state; trying again");
-        }
-        await this.#wait(backoff);
+    for (let tries = 1; !this.#stop.signal.aborted; tries++) {
+      try {
+        const bytes = await bus.read(key);
+        if (bytes !== undefined) this.#act(view.offer(bytes, clock.now(), key));
+        if (!this.#lacks(key)) return;
+        if (tries >= readsBeforeAsking) this.offer(await this.#options.askIssuer());
+        if (!this.#lacks(key)) return;
+      } catch (thrown) {
+        log.debug({ key, reason: reasonOf(thrown) }, "could not read state; trying again");
       }
-    } finally {
-      this.#fetching.delete(key);
+      await this.#wait(backoff);
     }
   }
 
@@ -194,21 +223,16 @@ export class Follower {
     const named = view.head?.objects[key];
     const held = view.versions()[key];
     if (named === undefined) return false;
-    return (
-      held === undefined ||
-      held.term < named.version.term ||
-      (held.term === named.version.term && held.seq < named.version.seq)
-    );
+    return held === undefined || compareVersions(held, named.version) < 0;
   }
 
   /** Saves, then tells: a crash after the save finds the same state again, a crash before it finds an older one and catches up. */
   #settle(): Promise<void> {
     this.#saving = this.#saving.then(async () => {
-      const { view, store, onChange, log } = this.#options;
+      const { onChange, log } = this.#options;
       try {
-        await store.save(view.envelopes());
-        await this.#resolveShared();
-        if (!this.#stop.signal.aborted) onChange({ shared: this.#shared, synced: this.#synced });
+        await this.#save();
+        if (!this.#stop.signal.aborted) onChange({ shared: this.#shared, synced: this.synced });
       } catch (thrown) {
         log.error(
           { reason: reasonOf(thrown) },
@@ -219,33 +243,70 @@ export class Follower {
     return this.#saving;
   }
 
-  async #resolveShared(): Promise<void> {
+  /** Until the view that is on disk is the view of this moment: what came while it was being written is not acted upon yet. */
+  async #save(): Promise<void> {
+    const { view, store } = this.#options;
+    do {
+      const saving = this.#changes;
+      if (saving !== this.#saved) {
+        const pages = [...this.#pages.values()].map((page) => page.bytes);
+        await store.save([...view.envelopes(), ...pages]);
+        this.#saved = saving;
+      }
+      if (await this.#resolveShared()) this.#changes += 1;
+    } while (this.#saved !== this.#changes);
+  }
+
+  /** Takes over the newest index with its pages; true when it read any, which the disk should hold too. */
+  async #resolveShared(): Promise<boolean> {
     const index = this.#options.view.get("group-index");
-    if (index === undefined || index.digest === this.#sharedOf) return;
+    if (index === undefined || index.digest === this.#sharedOf) return false;
+    const before = this.#pages.size;
     const pages = await this.#pagesOf(index.payload);
-    if (pages === undefined) return;
+    if (pages === undefined) return false;
+    const hasRead = this.#pages.size > before;
+    const wanted = new Set(index.payload.pages.map((page) => page.key));
+    for (const key of this.#pages.keys()) if (!wanted.has(key)) this.#pages.delete(key);
     this.#shared = [...index.payload.entries, ...pages];
     this.#sharedOf = index.digest;
+    return hasRead;
   }
 
   /** All pages of an index, or undefined when one is not to be had now: the index then counts later, as a whole. */
   async #pagesOf(index: GroupIndexState): Promise<readonly Entry[] | undefined> {
     const entries: Entry[] = [];
-    const wanted = new Set(index.pages.map((page) => page.key));
     for (const page of index.pages) {
-      const known = this.#pages.get(page.key) ?? (await this.#readPage(page));
-      if (known === undefined) return undefined;
-      this.#pages.set(page.key, known);
-      entries.push(...known);
+      const known = this.#pages.get(page.key);
+      const taken = known?.sha256 === page.sha256 ? known : await this.#readPage(page);
+      if (taken === undefined) return undefined;
+      entries.push(...taken.entries);
     }
-    for (const key of this.#pages.keys()) if (!wanted.has(key)) this.#pages.delete(key);
     return entries;
+  }
+
+  #takePage(bytes: Uint8Array): Page {
+    const entries = groupPage.parse(parseCompactJson(bytes));
+    const sha256 = createHash("sha256").update(bytes).digest();
+    const page = { bytes, sha256: sha256.toString("hex"), entries };
+    this.#pages.set(groupPageKey(sha256), page);
+    return page;
+  }
+
+  #takeKeptPage(bytes: Uint8Array): void {
+    try {
+      this.#takePage(bytes);
+    } catch (thrown) {
+      this.#options.log.warn(
+        { reason: reasonOf(thrown) },
+        "a page of the entries is damaged on disk; reading it again",
+      );
+    }
   }
 
   async #readPage(page: {
     readonly key: string;
     readonly sha256: string;
-  }): Promise<readonly Entry[] | undefined> {
+  }): Promise<Page | undefined> {
     try {
       const bytes = await this.#options.bus.read(page.key);
       if (bytes === undefined)
@@ -255,13 +316,15 @@ export class Follower {
           "BUS_NO_OBJECT",
           `page ${page.key} is not the one that the index names`,
         );
-      return groupPage.parse(parseCompactJson(bytes));
+      return this.#takePage(bytes);
     } catch (thrown) {
       this.#options.log.warn(
         { key: page.key, reason: reasonOf(thrown) },
         "a page of the entries is not to be had yet; trying again",
       );
-      this.#options.clock.after(500, () => void this.#settle());
+      this.#pageRetry?.cancel();
+      if (!this.#stop.signal.aborted)
+        this.#pageRetry = this.#options.clock.after(pageRetryMs, () => void this.#settle());
       return undefined;
     }
   }
@@ -280,4 +343,9 @@ export class Follower {
       );
     });
   }
+}
+
+/** Pages are JSON lists, envelopes JSON objects. */
+function isPage(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x5b;
 }

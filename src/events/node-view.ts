@@ -252,7 +252,10 @@ export class NodeView {
       compareVersions(a.payload.version, b.payload.version),
     );
     this.#waiting = [];
-    return waiting.flatMap((object) => this.#judge(object));
+    return waiting.flatMap((object) => {
+      const held = this.#held.get(object.payload.key)?.payload.version ?? zeroVersion;
+      return compareVersions(object.payload.version, held) < 0 ? [] : this.#judge(object);
+    });
   }
 
   #isBehind(key: string, named: ObjectRef): boolean {

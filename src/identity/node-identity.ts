@@ -202,7 +202,7 @@ export class NodeIdentity {
 async function pendingPair(options: NodeIdentityOptions, inUse?: Uint8Array): Promise<KeyPair> {
   const pending = await options.store.loadPending();
   const spki = pending === undefined ? undefined : spkiOf(pending.privateKey);
-  if (pending !== undefined && spki !== undefined && inUse !== undefined && !spki.equals(inUse))
+  if (pending !== undefined && spki !== undefined && (inUse === undefined || !spki.equals(inUse)))
     return { privateKey: pending.privateKey, spki };
   const pair = await options.keys.p256();
   await options.store.savePending({ privateKey: pair.privateKey });

@@ -72,6 +72,24 @@ export class AuditChain {
     this.#prev = newest.digest;
   }
 
+  /**
+   * Compares the stream with what this chain has sent: a broker that came back without its newest records needs a restart of the issuer, which sends
+   * them again from the journal.
+   *
+   * @throws IssuerError AUDIT_BEHIND
+   */
+  async check(): Promise<void> {
+    const streamed = await this.#options.stream.lastAudit(this.#options.name);
+    const last = streamed === undefined ? undefined : this.#tryOpen(streamed.bytes);
+    const sent = this.#n - BigInt(this.#unsent.length);
+    if ((last?.payload.n ?? 0n) < sent) {
+      throw new IssuerError(
+        "AUDIT_BEHIND",
+        `the audit stream ends at record ${last?.payload.n ?? 0n}, this issuer has sent ${sent}: the broker lost its newest writes`,
+      );
+    }
+  }
+
   /** @throws IssuerError AUDIT_UNAVAILABLE: whatever was to follow the record must not happen. */
   record(action: AuditAction): Promise<void> {
     const result = this.#queue.then(() => this.#record(action));

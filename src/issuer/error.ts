@@ -7,6 +7,7 @@ export type IssuerErrorCode =
   | "JOURNAL_BROKEN"
   | "STORE_PENDING"
   | "AUDIT_UNAVAILABLE"
+  | "AUDIT_BEHIND"
   | "ENTRY_INVALID"
   | "ENTRY_EXISTS"
   | "ENTRY_NOT_FOUND"

@@ -236,8 +236,9 @@ export class Issuer {
     };
   }
 
-  /** The bus is back: whatever was journalled meanwhile goes out, and a head after it. */
+  /** The bus is back: whatever was journalled meanwhile goes out, and a head after it. @throws IssuerError AUDIT_BEHIND: restart */
   async onBusBack(): Promise<void> {
+    await this.#audit.check();
     await this.#state.reconcile();
     await this.#heads.announce();
   }

@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import * as wire from "../../../src/wire/herald/v1/admin.ts";
+import { temporaryFolder } from "./run.ts";
+
+/** What the issuer of a test says. Whatever is missing answers UNIMPLEMENTED. */
+export interface Script {
+  readonly getStatus?: Answer<wire.GetStatusRequest, wire.GetStatusResponse>;
+  readonly createEntry?: Answer<wire.CreateEntryRequest, wire.CreateEntryResponse>;
+  readonly listEntries?: Answer<wire.ListEntriesRequest, wire.ListEntriesResponse>;
+  readonly deleteEntry?: Answer<wire.DeleteEntryRequest, wire.DeleteEntryResponse>;
+  readonly createJoinToken?: Answer<wire.CreateJoinTokenRequest, wire.CreateJoinTokenResponse>;
+  readonly listNodes?: Answer<wire.ListNodesRequest, wire.ListNodesResponse>;
+  readonly listAuthorities?: Answer<wire.ListAuthoritiesRequest, wire.ListAuthoritiesResponse>;
+  readonly rotateAuthority?: Stream<wire.RotateAuthorityRequest, wire.RotateAuthorityResponse>;
+  readonly watchRotation?: Stream<wire.WatchRotationRequest, wire.WatchRotationResponse>;
+  readonly tailEvents?: Stream<wire.TailEventsRequest, wire.TailEventsResponse>;
+}
+
+/** Throws a {@link refusal} to say no. */
+type Answer<Request, Response> = (request: Request) => Response;
+/** The stream's messages; `open` keeps it open after them, `fail` ends it so. */
+type Stream<Request, Response> = (request: Request) => {
+  readonly messages: readonly Response[];
+  readonly open?: boolean;
+  readonly fail?: Refusal;
+};
+
+interface Refusal {
+  readonly code: status;
+  readonly details: string;
+}
+
+export function refusal(code: status, details: string): Refusal {
+  return { code, details };
+}
+
+/** A real gRPC server on a Unix socket of its own that plays an issuer. */
+export async function fakeAdmin(
+  script: Script,
+): Promise<{ readonly address: string; [Symbol.dispose](): void }> {
+  const folder = temporaryFolder();
+  const server = new Server();
+  server.addService(wire.AdminServiceClient.service, {
+    getStatus: unary(script.getStatus),
+    createEntry: unary(script.createEntry),
+    listEntries: unary(script.listEntries),
+    deleteEntry: unary(script.deleteEntry),
+    createJoinToken: unary(script.createJoinToken),
+    listNodes: unary(script.listNodes),
+    listAuthorities: unary(script.listAuthorities),
+    rotateAuthority: streaming(script.rotateAuthority),
+    watchRotation: streaming(script.watchRotation),
+    tailEvents: streaming(script.tailEvents),
+  });
+  const path = join(folder.path, "admin.sock");
+  await listen(server, path);
+  return {
+    address: `unix://${path}`,
+    [Symbol.dispose]() {
+      server.forceShutdown();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** Binds a gRPC server to a Unix socket. */
+export async function listen(server: Server, path: string): Promise<void> {
+  await new Promise<void>((done, fail) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>
+      error === null ? done() : fail(error),
+    );
+  });
+}
+
+function unary<Request, Response>(
+  answer: Answer<Request, Response> | undefined,
+): handleUnaryCall<Request, Response> {
+  return (call, done) => {
+    try {
+      if (answer === undefined) throw refusal(status.UNIMPLEMENTED, "not in this script");
+      done(null, answer(call.request));
+    } catch (thrown) {
+      done(thrown as Partial<ServiceError>);
+    }
+  };
+}
+
+function streaming<Request, Response>(
+  answer: Stream<Request, Response> | undefined,
+): handleServerStreamingCall<Request, Response> {
+  return (call) => {
+    const { messages, open, fail } = answer?.(call.request) ?? {
+      messages: [],
+      fail: refusal(status.UNIMPLEMENTED, "not in this script"),
+    };
+    for (const message of messages) call.write(message);
+    if (fail !== undefined) call.emit("error", fail);
+    else if (open !== true) call.end();
+  };
+}
