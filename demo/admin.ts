@@ -4,6 +4,8 @@ import {
   AdminServiceClient,
   type Authority,
   type Entry,
+  type ListAuthoritiesResponse,
+  type ListEntriesResponse,
   type RotateAuthorityResponse,
   type RotationProgress,
 } from "../src/wire/herald/v1/admin.ts";
@@ -68,7 +70,7 @@ export class Admin {
   }
 
   async entries(): Promise<readonly Entry[]> {
-    const { entries } = await answer<{ entries: Entry[] }>((done) =>
+    const { entries } = await answer<ListEntriesResponse>((done) =>
       this.#client.listEntries({ spiffeId: "" }, done),
     );
     return entries;
@@ -79,7 +81,7 @@ export class Admin {
   }
 
   async activeAuthority(): Promise<Authority> {
-    const { authorities } = await answer<{ authorities: Authority[] }>((done) =>
+    const { authorities } = await answer<ListAuthoritiesResponse>((done) =>
       this.#client.listAuthorities({}, done),
     );
     const active = authorities.find(({ status }) => status === "active");

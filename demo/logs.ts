@@ -1,17 +1,27 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 
-/** A line of a daemon's log: the members that the demo reads. */
-const logLine = z.object({
+/** A line of a daemon's log: the members that somebody here reads. */
+export interface LogLine {
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly msg: string;
+  readonly alarm?: string | undefined;
+  readonly reason?: string | undefined;
+  /** Secrets that an Envoy was sent, or acknowledged. */
+  readonly secrets?: readonly { readonly name: string; readonly of: string }[] | undefined;
+  /** SPIFFE IDs of SVIDs that were issued. */
+  readonly ids?: readonly string[] | undefined;
+}
+
+const logLine: z.ZodType<LogLine> = z.object({
   time: z.string().transform((text) => Date.parse(text)),
   msg: z.string(),
   alarm: z.string().optional(),
+  reason: z.string().optional(),
   secrets: z.array(z.object({ name: z.string(), of: z.string() })).optional(),
   ids: z.array(z.string()).optional(),
 });
-
-/** See {@link readLog}. */
-export type LogLine = z.infer<typeof logLine>;
 
 /** What a daemon has logged so far; lines that are none of its own (a crash's last words) are left out. */
 export async function readLog(file: string): Promise<readonly LogLine[]> {

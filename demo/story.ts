@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { call } from "./calls.ts";
+import type { Envoy } from "./envoy.ts";
 import { eventually } from "./eventually.ts";
 import type { Fleet } from "./fleet.ts";
 import { Load, type LoadFigures } from "./load.ts";
@@ -54,17 +55,17 @@ export class Story {
     if (this.#load === undefined) return;
     await this.#load.stop();
     const all = this.#load.since(0);
-    this.#add("requests", "requests in all", all.requests);
-    this.#add("failures", "failed", all.failures.length);
-    this.#add("p50Ms", "latency, median", all.p50Ms, "ms");
-    this.#add("p99Ms", "latency, 99 of 100", all.p99Ms, "ms");
+    this.#add({ key: "requests", label: "requests in all", value: all.requests, unit: "" });
+    this.#add({ key: "failures", label: "failed", value: all.failures.length, unit: "" });
+    this.#add({ key: "p50Ms", label: "latency, median", value: all.p50Ms, unit: "ms" });
+    this.#add({ key: "p99Ms", label: "latency, 99 of 100", value: all.p99Ms, unit: "ms" });
   }
 
   async #up(): Promise<string> {
     const started = Date.now();
     this.#stage = await buildStage(this.#fleet);
     const seconds = (Date.now() - started) / 1000;
-    this.#add("startSeconds", "eight processes up", seconds, "s");
+    this.#add({ key: "startSeconds", label: "eight processes up", value: seconds, unit: "s" });
     return `NATS, issuer, 2 nodes, 2 Envoys and a service in ${print(seconds, "s")}; the Envoys wait for an identity`;
   }
 
@@ -102,7 +103,7 @@ export class Story {
     const ms = await giveIdentity(fleet, batch, [nodeA]);
     const { caller } = await call(batch.port);
     require(caller === batch.spiffeId, `the service saw "${caller}" instead of ${batch.spiffeId}`);
-    this.#add("entryToAckMs", "entry create -> Envoy's ACK", ms, "ms");
+    this.#add({ key: "entryToAckMs", label: "entry create -> Envoy's ACK", value: ms, unit: "ms" });
     await batch.program.stop();
     return `${batch.spiffeId}: ${print(ms, "ms")} from \`entry create\` to the ACK of its waiting Envoy`;
   }
@@ -122,6 +123,9 @@ export class Story {
       }),
     );
     const doneMs = Date.now() - mark;
+    const rootMs = Math.max(
+      ...(await Promise.all([web, api].map((envoy) => rootHeldAfter(envoy, mark)))),
+    );
     const active = (await fleet.admin((admin) => admin.activeAuthority())).subjectKeyId;
     require(active !== before, "the active authority is still the same");
     const after = await servingAuthority(api.port);
@@ -137,15 +141,36 @@ export class Story {
     require(made > 0, "no connection was made anew");
     const seen = load.since(mark);
     requireSteady(seen, web.spiffeId);
-    this.#add(
-      "rotationActivatedMs",
-      "ca rotate -> new root everywhere, new CA signs",
-      activatedMs,
-      "ms",
-    );
-    this.#add("rotationMs", "ca rotate -> nothing left on the old CA", doneMs, "ms");
-    this.#add("rotationPerSecond", "load meanwhile", seen.perSecond, "/s");
-    this.#add("rotationHandshakes", "TLS handshakes meanwhile", made);
+    this.#add({
+      key: "rotationRootMs",
+      label: "ca rotate -> both Envoys hold the new root",
+      value: rootMs,
+      unit: "ms",
+    });
+    this.#add({
+      key: "rotationActivatedMs",
+      label: "ca rotate -> the new CA signs",
+      value: activatedMs,
+      unit: "ms",
+    });
+    this.#add({
+      key: "rotationMs",
+      label: "ca rotate -> nothing left on the old CA",
+      value: doneMs,
+      unit: "ms",
+    });
+    this.#add({
+      key: "rotationPerSecond",
+      label: "load meanwhile",
+      value: seen.perSecond,
+      unit: "/s",
+    });
+    this.#add({
+      key: "rotationHandshakes",
+      label: "TLS handshakes meanwhile",
+      value: made,
+      unit: "",
+    });
     return `done in ${print(doneMs / 1000, "s")} under ${print(seen.perSecond, "/s")}: ${print(seen.requests, "")} requests, ${made} new connections, 0 failed`;
   }
 
@@ -164,12 +189,12 @@ export class Story {
     await eventually("node a serves web's Envoy from what it has cached", () =>
       acknowledgedAt(nodeA.log, { name: web.spiffeId, since: restarted }),
     );
-    this.#add(
-      "nodeRestartMs",
-      "node a restarted -> its Envoy served again",
-      Date.now() - restarted,
-      "ms",
-    );
+    this.#add({
+      key: "nodeRestartMs",
+      label: "node a restarted -> its Envoy served again",
+      value: Date.now() - restarted,
+      unit: "ms",
+    });
     const nightly = await fleet.addEnvoy({
       name: "nightly",
       node: nodeA,
@@ -181,12 +206,17 @@ export class Story {
     await this.#recover(nightly);
     const seen = load.since(mark);
     requireSteady(seen, web.spiffeId);
-    this.#add("outageRequests", "requests during the outage", seen.requests);
+    this.#add({
+      key: "outageRequests",
+      label: "requests during the outage",
+      value: seen.requests,
+      unit: "",
+    });
     return `${outageMs / 1000} s without NATS and issuer, node a restarted: ${print(seen.requests, "")} requests, 0 failed; then all in step again`;
   }
 
   /** NATS and the issuer come back: both nodes follow, and an identity made now reaches the Envoy that was started in between. */
-  async #recover(nightly: Parameters<typeof giveIdentity>[1]): Promise<void> {
+  async #recover(nightly: Envoy): Promise<void> {
     const { fleet, nodeA, nodeB } = this.stage;
     const back = Date.now();
     await fleet.startNats();
@@ -200,13 +230,25 @@ export class Story {
     );
     for (const node of [nodeA, nodeB])
       await eventually(`${node.name} is well`, () => fleet.isWell(node));
-    this.#add("recoveryMs", "issuer back -> a new entry at its Envoy", Date.now() - up, "ms");
+    this.#add({
+      key: "recoveryMs",
+      label: "issuer back -> a new entry at its Envoy",
+      value: Date.now() - up,
+      unit: "ms",
+    });
     await nightly.program.stop();
   }
 
-  #add(key: string, label: string, value: number, unit: Figure["unit"] = ""): void {
-    this.figures.push({ key, label, value, unit });
+  #add(figure: Figure): void {
+    this.figures.push(figure);
   }
+}
+
+/** Milliseconds from `since` until an Envoy had acknowledged a new bundle. */
+async function rootHeldAfter(envoy: Envoy, since: number): Promise<number> {
+  const at = await acknowledgedAt(envoy.nodeLog, { name: "ROOTCA", since });
+  require(at !== undefined, `Envoy ${envoy.name} was not given the new root`);
+  return at - since;
 }
 
 function requireSteady(seen: LoadFigures, caller: string): void {

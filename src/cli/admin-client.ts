@@ -5,7 +5,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import type { Clock } from "../kit/clock.ts";
+import { systemClock } from "../kit/clock.ts";
 import { deadlineIn } from "../rpc/grpc-client.ts";
 import {
   AdminServiceClient,
@@ -71,16 +71,18 @@ export async function withIssuer<T>(
   const { address, dial } = await findAdmin(flag, surroundings);
   const client = new AdminServiceClient(dial.target, dial.credentials, dial.options);
   try {
-    return await run(adminOver(client, address, surroundings.clock));
+    return await run(adminOver(client, address));
   } finally {
     client.close();
   }
 }
 
-function adminOver(client: AdminServiceClient, address: string, clock: Clock): Admin {
+function adminOver(client: AdminServiceClient, address: string): Admin {
   const call = async <Response>(start: Start<Response>): Promise<Response> =>
     await new Promise((resolve, reject) => {
-      start(new Metadata(), { deadline: deadlineIn(clock, answerWithinMs) }, (error, response) =>
+      // grpc-js holds deadlines against the system's clock, so no other one will do.
+      const deadline = deadlineIn(systemClock, answerWithinMs);
+      start(new Metadata(), { deadline }, (error, response) =>
         error === null ? resolve(response) : reject(adminFailure(error, address)),
       );
     });
@@ -138,6 +140,16 @@ const meanings: Readonly<Partial<Record<status, Meaning>>> = {
     code: "ADMIN_REFUSED",
     says: "refused",
     cure: "look for the right one with the list verb of the same kind",
+  },
+  [status.ALREADY_EXISTS]: {
+    code: "ADMIN_REFUSED",
+    says: "refused",
+    cure: "use the one that is there, or ask for another",
+  },
+  [status.INVALID_ARGUMENT]: {
+    code: "ADMIN_REFUSED",
+    says: "refused",
+    cure: "correct the value that is named",
   },
   [status.INTERNAL]: { code: "ADMIN_REFUSED", says: "failed", cure: seeLog },
   [status.UNKNOWN]: { code: "ADMIN_REFUSED", says: "failed", cure: seeLog },

@@ -47,8 +47,9 @@ export function meshTls(options: MeshTls): EnvoyConfig {
  * push. EF-23: pushed matchers are joined to this one by OR, so beside a policy it must let nobody in.
  */
 function guard({ context, trustDomain, peers }: MeshTls): readonly EnvoyConfig[] {
-  // The empty character class: no text matches, not even one that a forger would choose.
-  if (carriesPolicy(context)) return [uri({ safe_regex: { regex: "[^\\x00-\\x{10FFFF}]" } })];
+  // The empty character class: no text matches, not even one that a forger would choose. Written so because Envoy's
+  // RE2 reads Latin-1: it NACKs every push beside `[^\x00-\x{10FFFF}]`, which `--mode validate` lets pass.
+  if (carriesPolicy(context)) return [uri({ safe_regex: { regex: "[^\\s\\S]" } })];
   if (peers.length > 0) return peers.map((id) => uri({ exact: id }));
   // With the slash: `spiffe://example.org` alone is also how `spiffe://example.org.evil/` begins.
   const trusted = context.startsWith("spiffe://") ? context : `spiffe://${trustDomain}`;

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { DerReader } from "../core/x509/der-reader.ts";
+import { systemClock } from "../kit/clock.ts";
 import { RpcError } from "../rpc/error.ts";
 import { deadlineIn, dialUnix } from "../rpc/grpc-client.ts";
 import {
@@ -51,7 +52,8 @@ export async function fetchX509(options: {
   const metadata = new Metadata();
   metadata.set("workload.spiffe.io", "true");
   const stream = client.fetchX509Svid({}, metadata, {
-    deadline: deadlineIn(surroundings.clock, timeoutMs),
+    // grpc-js holds deadlines against the system's clock, so no other one will do.
+    deadline: deadlineIn(systemClock, timeoutMs),
   });
   try {
     for await (const message of stream as AsyncIterable<X509SVIDResponse>)

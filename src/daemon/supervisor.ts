@@ -48,7 +48,12 @@ export class Program {
   /** Starts it and resolves with the line that said that it serves. @throws SupervisorError with its last words when it ends before */
   start(): Promise<string> {
     this.#wanted = true;
-    return new Promise((resolve, reject) => this.#spawn(resolve, reject));
+    return new Promise((resolve, reject) =>
+      this.#spawn(resolve, (reason) => {
+        this.#wanted = false;
+        reject(reason);
+      }),
+    );
   }
 
   /** Ends it, by SIGTERM unless told otherwise, and resolves when it is gone. After ten seconds it is killed. */
@@ -76,6 +81,12 @@ export class Program {
     });
     this.#child = child;
     let ready = false;
+    let failed = false;
+    // A command that does not exist is told of twice, as an error and as an end.
+    const fail = (reason: SupervisorError): void => {
+      if (!failed) onFailed(reason);
+      failed = true;
+    };
     const onLine = (line: string): void => {
       this.#log.write(`${line}\n`);
       if (line.trim() !== "") this.#lastLine = line;
@@ -86,20 +97,19 @@ export class Program {
     for (const stream of [child.stdout, child.stderr])
       createInterface({ input: stream }).on("line", onLine);
     child.once("error", (cause) =>
-      onFailed(
+      fail(
         new SupervisorError("CHILD_FAILED", `cannot start ${command}: ${cause.message}`, { cause }),
       ),
     );
     child.once("close", (code, signal) => {
       if (this.#child === child) this.#child = undefined;
       if (!ready) {
-        onFailed(
+        fail(
           new SupervisorError(
             "CHILD_FAILED",
             `${name} ended (${signal ?? `exit code ${code}`}) before it served: ${this.#lastLine.slice(0, 500)}; its log is ${this.#options.logFile}`,
           ),
         );
-        this.#wanted = false;
       } else if (this.#wanted && this.#options.restart) this.#startAgain();
     });
   }
@@ -110,10 +120,7 @@ export class Program {
       if (!this.#wanted) return;
       this.#spawn(
         () => undefined,
-        () => {
-          this.#wanted = true;
-          keepAlive(backoff.next(), again);
-        },
+        () => keepAlive(backoff.next(), again),
       );
     };
     keepAlive(100, again);

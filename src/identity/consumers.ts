@@ -28,6 +28,9 @@ const leftNameCountsMs = 30_000;
 const trustCountsMs = 3_600_000;
 
 interface Name {
+  readonly name: string;
+  /** The stream that carries it: two streams of one process may carry one name, and each has its own Envoy cluster behind it. */
+  stream: StreamOf | undefined;
   sent: PushSource;
   acknowledged: PushSource | undefined;
   refusal: string | undefined;
@@ -38,7 +41,7 @@ interface Process {
   readonly pid: number;
   readonly start: string;
   readonly kind: ConsumerReport["kind"];
-  readonly names: Map<string, Name>;
+  readonly names: Set<Name>;
   readonly streams: Set<StreamOf>;
   flushedAt: number;
   leftAt: number;
@@ -72,7 +75,7 @@ export class Consumers {
       pid: stream.pid,
       start,
       kind,
-      names: new Map(),
+      names: new Set(),
       streams: new Set(),
       flushedAt: 0,
       leftAt: 0,
@@ -86,13 +89,17 @@ export class Consumers {
     const process = this.#byStream.get(stream);
     if (process === undefined) return;
     for (const { name, source } of pushes) {
-      const before = process.names.get(name);
-      process.names.set(name, {
-        sent: source,
-        acknowledged: before?.acknowledged,
-        refusal: before?.refusal,
-        leftAt: undefined,
-      });
+      const known = nameOf(process, stream, name) ?? leftNameOf(process, name);
+      if (known === undefined)
+        process.names.add({
+          name,
+          stream,
+          sent: source,
+          acknowledged: undefined,
+          refusal: undefined,
+          leftAt: undefined,
+        });
+      else Object.assign(known, { stream, sent: source, leftAt: undefined });
     }
     this.#onChange();
   }
@@ -123,6 +130,9 @@ export class Consumers {
     if (process === undefined) return;
     this.#byStream.delete(stream);
     process.streams.delete(stream);
+    for (const name of process.names)
+      if (name.stream === stream)
+        Object.assign(name, { stream: undefined, leftAt: this.#clock.now() });
     if (process.streams.size === 0) process.leftAt = this.#clock.now();
     this.#onChange();
   }
@@ -158,17 +168,26 @@ export class Consumers {
           BigInt(sequence),
         ]),
       );
-      const name: Name = {
-        sent: { kind: "bundle", sequences },
-        acknowledged: { kind: "bundle", sequences: accepted },
+      const left = {
+        name: "",
+        stream: undefined,
+        acknowledged: undefined,
         refusal: undefined,
         leftAt: this.#clock.now(),
       };
+      const names: readonly Name[] = [
+        {
+          ...left,
+          sent: { kind: "bundle", sequences },
+          acknowledged: { kind: "bundle", sequences: accepted },
+        },
+        { ...left, sent: { kind: "svid", serial: "", expiresAt: report.heldUntil } },
+      ];
       const process: Process = {
         pid: Number(pid),
         start,
         kind: kind as Process["kind"],
-        names: new Map([["", name]]),
+        names: new Set(names),
         streams: new Set(),
         flushedAt: report.flushedAt,
         leftAt: this.#clock.now(),
@@ -184,7 +203,7 @@ export class Consumers {
   ): void {
     const process = this.#byStream.get(stream);
     for (const push of pushes) {
-      const name = process?.names.get(push.name);
+      const name = process === undefined ? undefined : nameOf(process, stream, push.name);
       if (name !== undefined) change(name, push);
     }
     this.#onChange();
@@ -196,14 +215,14 @@ export class Consumers {
     const acknowledged: Record<string, bigint> = {};
     let heldUntil = 0;
     let refusal: ConsumerReport["refusal"] = null;
-    for (const [name, held] of process.names) {
-      if (
-        process.streams.size > 0 &&
-        held.leftAt !== undefined &&
-        held.leftAt + leftNameCountsMs < now
-      )
+    for (const held of process.names) {
+      const isForgotten = held.leftAt !== undefined && held.leftAt + leftNameCountsMs < now;
+      if (process.streams.size > 0 && isForgotten) {
+        process.names.delete(held);
         continue;
-      if (held.refusal !== undefined) refusal = { name, reason: held.refusal.slice(0, 512) };
+      }
+      if (held.refusal !== undefined)
+        refusal = { name: held.name, reason: held.refusal.slice(0, 512) };
       if (held.sent.kind === "svid") heldUntil = Math.max(heldUntil, held.sent.expiresAt);
       else this.#addSequences(held, sent, acknowledged);
     }
@@ -248,8 +267,18 @@ const keptReports = z.array(
     sent: z.record(z.string(), z.string()),
     acknowledged: z.record(z.string(), z.string()),
     flushedAt: z.number(),
+    heldUntil: z.number(),
   }),
 );
+
+function nameOf(process: Process, stream: StreamOf, name: string): Name | undefined {
+  return [...process.names].find((held) => held.name === name && held.stream === stream);
+}
+
+/** A name that came back on another stream is the one that was left: the process still has what it accepted then. */
+function leftNameOf(process: Process, name: string): Name | undefined {
+  return [...process.names].find((held) => held.name === name && held.leftAt !== undefined);
+}
 
 function max(a: bigint, b: bigint): bigint {
   return a > b ? a : b;

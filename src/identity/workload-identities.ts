@@ -1,11 +1,9 @@
-import type { Bundle } from "../core/bundle/bundle.ts";
 import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
 import { compareEntries, type Entry } from "../core/policy/entry.ts";
 import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { checkServable } from "../core/svid/check.ts";
 import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
-import { parseCertificate } from "../core/x509/certificate.ts";
 import { createCsr } from "../core/x509/csr.ts";
 import { exportPrivateKey, type KeyMaker } from "../core/x509/key-pair.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
@@ -14,8 +12,11 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import { type Held, heldOf, servable } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
-import { type HeldSvid, plan } from "./renewal.ts";
+import { askAgain, RefusedEntries } from "./refused-entries.ts";
+import { plan } from "./renewal.ts";
+import { isSameEntries, isSameTrust, isSameView, type WorkloadState } from "./workload-state.ts";
 
 /** CSRs per request; a fleet-wide re-issue asks for several requests (protocol.md, Issuance). */
 const batchSize = 50;
@@ -26,17 +27,6 @@ const reissueSpreadMs = 2000;
 /** Signs CSRs: the results come in the order of the items. Rejects when no issuer answered. */
 export interface SignCsrs {
   (items: readonly SignItem[]): Promise<readonly SignResult[]>;
-}
-
-/** What the node's state says about its workloads. */
-export interface WorkloadState {
-  /** Entries that hold on this node. */
-  readonly entries: readonly Entry[];
-  readonly bundle: Bundle | undefined;
-  /** Key id of the authority that signs now; empty when unknown. */
-  readonly activeAuthority: string;
-  /** False until the state was read once. */
-  readonly synced: boolean;
 }
 
 export interface WorkloadIdentitiesOptions {
@@ -50,10 +40,6 @@ export interface WorkloadIdentitiesOptions {
   readonly metrics: Metrics;
   /** Called when the set of SVIDs, or which authorities signed them, has changed. */
   readonly onChange: () => void;
-}
-
-interface Held extends HeldSvid {
-  readonly svid: X509Svid;
 }
 
 interface Watcher {
@@ -71,6 +57,9 @@ export class WorkloadIdentities {
   readonly #held = new Map<string, Held>();
   readonly #watchers = new Set<Watcher>();
   readonly #backoff: Backoff;
+  readonly #refused: RefusedEntries;
+  /** What came out of the cache and was not held against a bundle yet. */
+  readonly #unproven = new Set<string>();
   #state: WorkloadState = { entries: [], bundle: undefined, activeAuthority: "", synced: false };
   #activeSince = 0;
   #signing = false;
@@ -80,20 +69,37 @@ export class WorkloadIdentities {
 
   constructor(options: WorkloadIdentitiesOptions) {
     this.#options = options;
-    this.#backoff = exponentialBackoff({ baseMs: 500, maxMs: 30_000, random: options.random });
+    this.#backoff = exponentialBackoff({ ...askAgain, random: options.random });
+    this.#refused = new RefusedEntries(options);
   }
 
   /** Takes over the cache, so that a restarted daemon serves before it reaches anybody. */
   async resume(): Promise<void> {
-    for (const cached of await this.#options.cache.load()) this.#keep(cached);
+    for (const cached of await this.#options.cache.load()) {
+      try {
+        this.#keep(cached);
+        this.#unproven.add(cached.entry);
+      } catch (thrown) {
+        this.#options.log.warn(
+          { entry: cached.entry, reason: reasonOf(thrown) },
+          "a cached SVID is damaged; asking for a new one",
+        );
+      }
+    }
   }
 
   /** New state: asks for what is missing, lets go of what is gone, tells callers. */
   update(state: WorkloadState): void {
-    if (state.activeAuthority !== this.#state.activeAuthority)
+    const before = this.#state;
+    if (state.activeAuthority !== before.activeAuthority)
       this.#activeSince = this.#options.clock.now();
     this.#state = { ...state, entries: state.entries.toSorted(compareEntries) };
-    this.#notBefore = 0;
+    // State that says nothing new, as every head brings, ends no wait: or all nodes would ask a struggling issuer at the same moment.
+    if (!isSameTrust(before, state)) this.#refused.clear();
+    if (!isSameTrust(before, state) || !isSameEntries(before.entries, this.#state.entries))
+      this.#notBefore = 0;
+    this.#proveCached();
+    this.#takeHints();
     this.#tellWatchers();
     this.#replan();
   }
@@ -121,16 +127,17 @@ export class WorkloadIdentities {
     return uses;
   }
 
-  /** For the health page and metrics. */
+  /** For the health page and metrics: SVIDs are those that live; the next expiry may have passed. */
   status(): {
     readonly entries: number;
     readonly svids: number;
     readonly nextExpiry: number | undefined;
   } {
     const ends = [...this.#held.values()].map((held) => held.notAfter);
+    const now = this.#options.clock.now();
     return {
       entries: this.#state.entries.length,
-      svids: ends.length,
+      svids: ends.filter((end) => end > now).length,
       nextExpiry: ends.length === 0 ? undefined : Math.min(...ends),
     };
   }
@@ -148,13 +155,19 @@ export class WorkloadIdentities {
     // Until the node has read its state, an entry that is not in the cached state may only be one not heard of yet.
     if (this.#state.synced) this.#letGo();
     if (this.#signing) {
+      // What expires meanwhile is taken away at its time, however long the issuer thinks.
+      this.#schedule(Number.POSITIVE_INFINITY, now);
       return;
     }
     const planned = this.#plan(now);
-    if (planned.due.length > 0 && now >= this.#notBefore)
-      void this.#issue(planned.due.slice(0, batchSize));
-    else
-      this.#schedule(Math.max(planned.due.length > 0 ? this.#notBefore : planned.next, now), now);
+    const due = planned.due.filter((entry) => this.#refused.retryAt(entry) <= now);
+    if (due.length > 0 && now >= this.#notBefore) void this.#issue(due.slice(0, batchSize));
+    else {
+      const retries = planned.due.map((entry) =>
+        Math.max(this.#refused.retryAt(entry), this.#notBefore),
+      );
+      this.#schedule(Math.max(Math.min(planned.next, ...retries), now), now);
+    }
   }
 
   #plan(now: number): ReturnType<typeof plan> {
@@ -187,8 +200,9 @@ export class WorkloadIdentities {
       const fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
       for (const svid of fresh) this.#keep(svid);
-      if (fresh.length === due.length) this.#succeeded();
-      else this.#failed("the issuer refused some");
+      this.#backoff.reset();
+      this.#notBefore = 0;
+      this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
       if (fresh.length > 0) {
         log.info(
           { svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) },
@@ -199,7 +213,7 @@ export class WorkloadIdentities {
       }
     } catch (thrown) {
       metrics.increment("herald_node_sign_failures_total");
-      this.#failed(reasonOf(thrown));
+      this.#notBefore = clock.now() + this.#backoff.next();
       log.warn(
         { entries: due.length, reason: reasonOf(thrown), retryMs: this.#notBefore - clock.now() },
         "could not get SVIDs; serving what is cached",
@@ -239,51 +253,48 @@ export class WorkloadIdentities {
         chain,
         privateKey: exportPrivateKey(pair.privateKey),
       };
-      return this.#isServable(svid) ? [svid] : [];
+      return this.#isServable(svid.entry, () => servable(svid, "")) ? [svid] : [];
     });
   }
 
   /** The node's own look at what came: an issuer's slip must not reach an Envoy (SDS-05). */
-  #isServable(svid: CachedSvid): boolean {
+  #isServable(entry: string, svid: () => X509Svid): boolean {
     try {
-      checkServable(servable(svid, ""), this.#state.bundle, this.#options.clock.now());
+      checkServable(svid(), this.#state.bundle, this.#options.clock.now());
       return true;
     } catch (refused) {
       this.#options.log.error(
-        { alarm: "bad-svid", entry: svid.entry, reason: reasonOf(refused) },
-        "an SVID from the issuer does not hold; not using it",
+        { alarm: "bad-svid", entry, reason: reasonOf(refused) },
+        "an SVID does not hold; not using it",
       );
       return false;
     }
   }
 
-  #succeeded(): void {
-    this.#backoff.reset();
-    this.#notBefore = 0;
+  /** The cache is a disk, and may be an old one: what it held is looked at as if it came from the issuer, once there is a bundle to hold it against. */
+  #proveCached(): void {
+    if (this.#state.bundle === undefined) return;
+    for (const entry of this.#unproven) {
+      const held = this.#held.get(entry);
+      const isLive = held !== undefined && held.notAfter > this.#options.clock.now();
+      if (isLive && !this.#isServable(entry, () => held.svid)) this.#held.delete(entry);
+    }
+    this.#unproven.clear();
   }
 
-  #failed(reason: string): void {
-    this.#notBefore = this.#options.clock.now() + this.#backoff.next();
-    this.#options.log.debug({ reason }, "asking again later");
+  /** A cached SVID does not hold its entry's hint, and an entry's hint may change. */
+  #takeHints(): void {
+    for (const { id, hint } of this.#state.entries) {
+      const held = this.#held.get(id);
+      if (held !== undefined && held.svid.hint !== hint)
+        this.#held.set(id, { ...held, svid: { ...held.svid, hint } });
+    }
   }
 
   #keep(cached: CachedSvid): void {
-    const [leaf] = cached.chain;
-    if (leaf === undefined) return;
-    const certificate = parseCertificate(leaf);
-    const { notBefore, notAfter } = certificate;
     const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
-    const svid = servable(cached, hint);
     const spread = this.#options.random.fraction();
-    this.#held.set(cached.entry, {
-      entry: cached.entry,
-      revision: cached.revision,
-      authority: certificate.authorityKeyId ?? "",
-      spread,
-      notBefore,
-      notAfter,
-      svid,
-    });
+    this.#held.set(cached.entry, heldOf(cached, { hint, spread }));
   }
 
   #letGo(): void {
@@ -304,7 +315,7 @@ export class WorkloadIdentities {
   #tellWatchers(): void {
     for (const watcher of this.#watchers) {
       const view = this.#viewOf(watcher.selectors);
-      if (sameView(view, watcher.view)) continue;
+      if (isSameView(view, watcher.view)) continue;
       watcher.view = view;
       watcher.onChange(view);
     }
@@ -322,22 +333,4 @@ export class WorkloadIdentities {
     const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
     return { trustDomain, svids, bundles, synced: synced && svids.length === mine.length };
   }
-}
-
-function sameView(a: WorkloadView, b: WorkloadView): boolean {
-  return (
-    a.synced === b.synced &&
-    a.svids.length === b.svids.length &&
-    a.svids.every((svid, index) => svid === b.svids[index]) &&
-    a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain)
-  );
-}
-
-/** The cached SVID as callers get it. */
-function servable(cached: CachedSvid, hint: string): X509Svid {
-  const { spiffeId: id, chain, privateKey } = cached;
-  const [leaf] = chain;
-  const { serial, notAfter: expiresAt } =
-    leaf === undefined ? { serial: "", notAfter: 0 } : parseCertificate(leaf);
-  return { id, chain, privateKey, serial, expiresAt, hint };
 }

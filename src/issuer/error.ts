@@ -14,8 +14,7 @@ export type IssuerErrorCode =
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
   | "AUTHORITY_MISSING"
-  | "ROTATION_RUNNING"
-  | "ROTATION_BLOCKED";
+  | "ROTATION_RUNNING";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

@@ -1,17 +1,9 @@
 import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { buildProgram } from "../../src/cli/program.ts";
-import { herald, heraldProcess, noon } from "./support/run.ts";
+import { herald, heraldProcess, silentSurroundings } from "./support/run.ts";
 
-const silent = {
-  env: {},
-  uid: 0,
-  clock: { now: () => noon, after: () => ({ cancel: () => {} }) },
-  out: () => {},
-  err: () => {},
-  onInterrupt: () => () => {},
-};
-const program = buildProgram({ surroundings: silent, finish: () => {} });
+const program = buildProgram({ surroundings: silentSurroundings, finish: () => {} });
 
 /** Everything that does something, with its path. */
 function verbsOf(command: Command, path: readonly string[] = []): readonly string[][] {
@@ -63,6 +55,7 @@ describe("a wrong command line ends with 2 and says what to do", () => {
     ["entry", "herald entry needs to be told what to do", "herald entry --help"],
     ["entry crate", "unknown command 'crate' (Did you mean create?)", "herald entry --help"],
     ["node token", "required option '--name <name>' not specified", "herald node token --help"],
+    ["node", "required option '--config <file>' not specified", "herald node --help"],
     [
       "ca list extra",
       "too many arguments for 'list'. Expected 0 arguments but got 1: extra.",

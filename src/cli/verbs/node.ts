@@ -24,13 +24,17 @@ export function addNode(program: Command, shop: Shop): void {
       "herald node --config /etc/herald/node.yaml --join herald1.…",
     ],
   })
-    .requiredOption("--config <file>", "its configuration, YAML")
+    // Not requiredOption: commander would demand it of the verbs below too.
+    .option("--config <file>", "its configuration, YAML")
     .option(
       "--join <string>",
       "join string of `herald node token`, used once; joinFile in the configuration hides it from `ps`",
     );
   node.action(async () => {
-    const { config, join } = node.opts<{ readonly config: string; readonly join?: string }>();
+    const { config, join } = node.opts<{ readonly config?: string; readonly join?: string }>();
+    if (config === undefined) {
+      return node.error("error: required option '--config <file>' not specified");
+    }
     const { runNode } = await import("../../daemon/node.ts");
     shop.finish(
       await runNode({ configPath: config, ...(join === undefined ? {} : { joinString: join }) }),

@@ -67,7 +67,6 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   NODE_NAME_TAKEN: status.ALREADY_EXISTS,
   AUTHORITY_MISSING: status.FAILED_PRECONDITION,
   ROTATION_RUNNING: status.FAILED_PRECONDITION,
-  ROTATION_BLOCKED: status.FAILED_PRECONDITION,
 };
 
 /** The admin API over the issuer: parse, call, print. Every order is in the audit chain with its operator before it is carried out. */

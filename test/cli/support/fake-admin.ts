@@ -33,13 +33,20 @@ type Stream<Request, Response> = (request: Request) => {
   readonly fail?: Refusal;
 };
 
-interface Refusal {
+/** A call that ends badly, as gRPC has it. */
+class Refusal extends Error {
   readonly code: status;
   readonly details: string;
+
+  constructor(code: status, details: string) {
+    super(details);
+    this.code = code;
+    this.details = details;
+  }
 }
 
 export function refusal(code: status, details: string): Refusal {
-  return { code, details };
+  return new Refusal(code, details);
 }
 
 /** A real gRPC server on a Unix socket of its own that plays an issuer. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { runCli } from "../../../src/cli/run.ts";
+import type { Surroundings } from "../../../src/cli/surroundings.ts";
 import type { Clock } from "../../../src/kit/clock.ts";
 
 /** Noon of the day on which everything in these tests happens. */
@@ -20,13 +21,22 @@ export interface RunOptions {
   /** Called with each piece of stdout and how to press Ctrl-C. */
   readonly onOut?: (text: string, interrupt: () => void) => void;
   readonly uid?: number;
-  readonly clock?: Clock;
 }
 
-/** Holds still at noon; deadlines need real time, so they are counted from now. */
+/** Holds still at noon. */
 const heldClock: Clock = {
   now: () => noon,
   after: () => ({ cancel: () => {} }),
+};
+
+/** For looking at the commands without running one. */
+export const silentSurroundings: Surroundings = {
+  env: {},
+  uid: 0,
+  clock: heldClock,
+  out: () => {},
+  err: () => {},
+  onInterrupt: () => () => {},
 };
 
 /** One command line in this process, with a clock that stands at noon. */
@@ -36,7 +46,7 @@ export async function herald(argv: readonly string[], options: RunOptions = {}):
   const code = await runCli(argv, {
     env: { XDG_RUNTIME_DIR: "/nonexistent", ...options.env },
     uid: options.uid ?? process.geteuid?.() ?? 0,
-    clock: options.clock ?? heldClock,
+    clock: heldClock,
     out(piece) {
       said.out += piece;
       options.onOut?.(piece, () => {

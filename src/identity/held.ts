@@ -1,0 +1,40 @@
+import type { X509Svid } from "../core/svid/workload-view.ts";
+import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
+import { IdentityError } from "./error.ts";
+import type { CachedSvid } from "./ports.ts";
+import type { HeldSvid } from "./renewal.ts";
+
+/** An SVID that is held: what the planner knows of it, and what callers get. */
+export interface Held extends HeldSvid {
+  readonly svid: X509Svid;
+}
+
+/** @throws X509Error, IdentityError BAD_REPLY when the chain does not start with a certificate */
+export function heldOf(
+  cached: CachedSvid,
+  options: { readonly hint: string; readonly spread: number },
+): Held {
+  const { notBefore, notAfter, authorityKeyId } = leafOf(cached.chain);
+  return {
+    entry: cached.entry,
+    revision: cached.revision,
+    authority: authorityKeyId ?? "",
+    spread: options.spread,
+    notBefore,
+    notAfter,
+    svid: servable(cached, options.hint),
+  };
+}
+
+/** The SVID as callers get it: serial and end are its leaf's. @throws as {@link heldOf} */
+export function servable(cached: CachedSvid, hint: string): X509Svid {
+  const { spiffeId: id, chain, privateKey } = cached;
+  const { serial, notAfter: expiresAt } = leafOf(chain);
+  return { id, chain, privateKey, serial, expiresAt, hint };
+}
+
+function leafOf(chain: readonly Uint8Array[]): Certificate {
+  const [leaf] = chain;
+  if (leaf === undefined) throw new IdentityError("BAD_REPLY", "the certificate chain is empty");
+  return parseCertificate(leaf);
+}

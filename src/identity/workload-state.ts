@@ -1,0 +1,37 @@
+import type { Bundle } from "../core/bundle/bundle.ts";
+import type { Entry } from "../core/policy/entry.ts";
+import type { WorkloadView } from "../core/svid/workload-view.ts";
+
+/** What the node's state says about its workloads. */
+export interface WorkloadState {
+  /** Entries that hold on this node. */
+  readonly entries: readonly Entry[];
+  readonly bundle: Bundle | undefined;
+  /** Key id of the authority that signs now; empty when unknown. */
+  readonly activeAuthority: string;
+  /** False until the state was read once. */
+  readonly synced: boolean;
+}
+
+/** Whether all is the same but the entries. */
+export function isSameTrust(a: WorkloadState, b: WorkloadState): boolean {
+  return a.bundle === b.bundle && a.activeAuthority === b.activeAuthority && a.synced === b.synced;
+}
+
+/** Whether two lists, both in the order of `compareEntries`, hold the same revisions of the same entries. */
+export function isSameEntries(a: readonly Entry[], b: readonly Entry[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((entry, index) => entry.id === b[index]?.id && entry.revision === b[index].revision)
+  );
+}
+
+/** Whether a caller that has seen one need not be told of the other. */
+export function isSameView(a: WorkloadView, b: WorkloadView): boolean {
+  return (
+    a.synced === b.synced &&
+    a.svids.length === b.svids.length &&
+    a.svids.every((svid, index) => svid === b.svids[index]) &&
+    a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain)
+  );
+}

@@ -1,0 +1,201 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { ServiceError } from "@grpc/grpc-js";
+import { initIssuer } from "../../../src/daemon/init.ts";
+import { logged } from "../../../src/daemon/supervisor.ts";
+import { dialUnix } from "../../../src/rpc/grpc-client.ts";
+import { AdminServiceClient } from "../../../src/wire/herald/v1/admin.ts";
+import { natsServerPath } from "../../support/parts.ts";
+import { Program } from "./program.ts";
+import { type SecretsEnvoy, startSecretsEnvoy } from "./secrets-envoy.ts";
+
+/** A node daemon of a fleet. */
+export interface FleetNode {
+  readonly name: string;
+  readonly socket: string;
+  readonly program: Program;
+}
+
+/** The trust domain of every fleet here. */
+export const trustDomain = "example.org";
+
+const heraldMain = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
+const folders = new Set<string>();
+
+/** For signals, when nothing can be awaited any more. */
+export function removeFolders(): void {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}
+
+/** A temporary folder with a short path, since sockets lie in it. */
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "hb-"));
+  folders.add(folder);
+  return folder;
+}
+
+/** nats-server, an issuer and node daemons, each a process of its own, as `herald dev` runs them; ended and removed on dispose. */
+export class Fleet implements AsyncDisposable {
+  readonly folder: string = makeFolder();
+  readonly nodes: FleetNode[] = [];
+  readonly #programs: Program[] = [];
+  #admin: AdminServiceClient | undefined;
+
+  static async start(nodes: readonly string[]): Promise<Fleet> {
+    const fleet = new Fleet();
+    try {
+      await fleet.#start(nodes);
+    } catch (thrown) {
+      await fleet[Symbol.asyncDispose]();
+      throw thrown;
+    }
+    return fleet;
+  }
+
+  get admin(): AdminServiceClient {
+    if (this.#admin === undefined) throw new Error("the fleet has not started");
+    return this.#admin;
+  }
+
+  /** The node that is first, for benchmarks of one. */
+  get node(): FleetNode {
+    const [first] = this.nodes;
+    if (first === undefined) throw new Error("the fleet has no node");
+    return first;
+  }
+
+  /** Creates an entry for this user's processes on every node. */
+  async createEntry(spiffeId: string): Promise<void> {
+    const request = {
+      spiffeId,
+      nodes: { ids: [], labels: new Map<string, string>() },
+      selectors: [`unix:uid:${process.getuid?.() ?? 0}`],
+      x509TtlSeconds: 0,
+      dnsNames: [],
+      hint: "",
+      priority: 0,
+    };
+    await answer((done) => this.admin.createEntry(request, done));
+  }
+
+  /** An Envoy at a node, which has asked for these SVIDs and the bundle when this resolves. */
+  async addEnvoy(name: string, node: FleetNode, svids: readonly string[]): Promise<SecretsEnvoy> {
+    const configFile = join(this.folder, `${name}.json`);
+    const { socket } = node;
+    const envoy = await startSecretsEnvoy({ name, socket, svids, bundle: "ROOTCA", configFile });
+    this.#programs.push(envoy.program);
+    await eventually(async () => (await envoy.openStreams()) > svids.length);
+    return envoy;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#admin?.close();
+    for (const program of this.#programs.toReversed()) await program.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+    folders.delete(this.folder);
+  }
+
+  async #start(nodes: readonly string[]): Promise<void> {
+    const dir = join(this.folder, "issuer");
+    await initIssuer({
+      dir,
+      trustDomain,
+      natsHost: "127.0.0.1",
+      natsPort: await freePort(),
+      httpsListen: `127.0.0.1:${await freePort()}`,
+      root: "online",
+    });
+    await this.#run({
+      name: "nats-server",
+      command: natsServerPath(),
+      args: ["-c", join(dir, "nats", "nats-server.conf")],
+      isReady: (text) => text.includes("Server is ready"),
+    });
+    const ready = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
+    const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
+    this.#admin = new AdminServiceClient(dial.target, dial.credentials, dial.options);
+    for (const name of nodes) await this.#addNode(name, String(logged(ready.line, "https")));
+  }
+
+  async #addNode(name: string, issuerUrl: string): Promise<void> {
+    const folder = join(this.folder, name);
+    await mkdir(folder, { mode: 0o700 });
+    const { joinString } = await answer<{ joinString: string }>((done) =>
+      this.admin.createJoinToken({ nodeName: name, labels: new Map() }, done),
+    );
+    await writeFile(join(folder, "join"), joinString, { mode: 0o600 });
+    await writeFile(
+      join(folder, "node.yaml"),
+      `trustDomain: ${trustDomain}
+dir: state
+name: ${name}
+socket: s
+issuerUrls: ["${issuerUrl}"]
+joinFile: join
+cacheKeyFile: cache.key
+log: { level: debug }
+`,
+    );
+    const started = await this.#herald(
+      "node",
+      join(folder, "node.yaml"),
+      "node follows the issuer",
+    );
+    this.nodes.push({ name, socket: join(folder, "s"), program: started.program });
+  }
+
+  async #herald(
+    verb: "issuer" | "node",
+    config: string,
+    message: string,
+  ): Promise<{ readonly program: Program; readonly line: string }> {
+    return await this.#run({
+      name: verb,
+      command: process.execPath,
+      args: [...process.execArgv, heraldMain, verb, "--config", config],
+      isReady: (text) => logged(text, "msg") === message,
+    });
+  }
+
+  async #run(options: ConstructorParameters<typeof Program>[0]): Promise<{
+    readonly program: Program;
+    readonly line: string;
+  }> {
+    const program = new Program(options);
+    this.#programs.push(program);
+    return { program, line: (await program.start()).text };
+  }
+}
+
+/** The answer to a unary call. */
+export async function answer<R>(
+  call: (done: (error: ServiceError | null, response: R) => void) => unknown,
+): Promise<R> {
+  return await new Promise((resolve, reject) => {
+    call((error, response) => (error === null ? resolve(response) : reject(error)));
+  });
+}
+
+/** Looks every 20 ms until it holds. */
+export async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error("it did not come to pass within 20 s");
+    await sleep(20);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
