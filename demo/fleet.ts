@@ -39,8 +39,8 @@ export interface EnvoyWish {
   readonly allow?: readonly string[];
 }
 
-const heraldMain =
-  process.env["HERALD_TMP_MAIN"] ?? fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+/** The CLI from source, for the Node that runs this. */
+export const heraldMain: string = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 const serviceMain = fileURLToPath(new URL("service.ts", import.meta.url));
 
 /** How long a program may take to come up on a busy machine. */

@@ -13,7 +13,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
+type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** What `herald issuer --config` runs by; every path is absolute. */
 export interface IssuerConfig {

@@ -10,13 +10,14 @@ import { KeyFolder } from "../issuer/adapters/key-folder.ts";
 import { readIfThere, writeDurably } from "../kit/adapters/durable-file.ts";
 import { sealingKey } from "../kit/adapters/sealed-file.ts";
 import type { Clock } from "../kit/clock.ts";
-import { HeraldError } from "../kit/errors.ts";
+import { HeraldError, reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 
 export type StateFolderErrorCode =
   | "NOT_INITIALISED"
   | "ALREADY_INITIALISED"
-  | "CONTROL_CERTIFICATE";
+  | "CONTROL_CERTIFICATE"
+  | "DAMAGED";
 
 /** What is wrong with an issuer's state folder. */
 export class StateFolderError extends HeraldError<StateFolderErrorCode> {}
@@ -102,11 +103,13 @@ export async function openControlKeys(
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<ControlKeys> {
   const rootPublic = await mustRead(dir, stateFiles.rootPublic);
+  // Asked for by name first: a new sealing key would be made in its place, which opens nothing.
+  await mustRead(dir, stateFiles.sealingKey);
   const keys = new KeyFolder(
     join(dir, stateFiles.keys),
     await sealingKey(join(dir, stateFiles.sealingKey)),
   );
-  const control = await keys.load("control");
+  const control = await undamaged(dir, "keys/control.key", () => keys.load("control"));
   if (control === undefined) throw notInitialised(dir, "keys/control.key");
   const pin = keyIdOf(
     createPublicKey({ key: rootPublic, format: "der", type: "spki" }).export({
@@ -117,7 +120,9 @@ export async function openControlKeys(
   const trust = new ControlTrust({ trustDomain, pin });
   const issuer = parseSpiffeId((await mustRead(dir, stateFiles.issuerName)).toString("utf8"));
   const epochBytes = await mustRead(dir, stateFiles.epoch);
-  const epoch = openEnvelope(epochBytes, ["epoch"], trust.atAnyTime());
+  const epoch = await undamaged(dir, stateFiles.epoch, () =>
+    openEnvelope(epochBytes, ["epoch"], trust.atAnyTime()),
+  );
   const certificate = await currentCertificate({
     dir,
     keys,
@@ -147,7 +152,10 @@ async function currentCertificate(facts: {
 }): Promise<Uint8Array> {
   const { dir, keys, trust, issuer, control, clock, log } = facts;
   const held = await mustRead(dir, stateFiles.certificate);
-  const left = openEnvelope(held, ["control"], trust.atAnyTime()).payload.notAfter - clock.now();
+  const { payload } = await undamaged(dir, stateFiles.certificate, () =>
+    openEnvelope(held, ["control"], trust.atAnyTime()),
+  );
+  const left = payload.notAfter - clock.now();
   if (left > renewBeforeMs) return held;
   const root = await keys.load("root");
   if (root !== undefined)
@@ -199,6 +207,19 @@ async function writeCertificate(
   return bytes;
 }
 
+/** What `read` gives. @throws StateFolderError DAMAGED, naming the file */
+async function undamaged<T>(dir: string, name: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new StateFolderError(
+      "DAMAGED",
+      `${join(dir, name)} is damaged: ${reasonOf(cause)}; restore the state folder from a backup`,
+      { cause },
+    );
+  }
+}
+
 async function mustRead(dir: string, name: string): Promise<Buffer> {
   const bytes = await readIfThere(join(dir, name));
   if (bytes === undefined) throw notInitialised(dir, name);
@@ -208,6 +229,6 @@ async function mustRead(dir: string, name: string): Promise<Buffer> {
 function notInitialised(dir: string, name: string): StateFolderError {
   return new StateFolderError(
     "NOT_INITIALISED",
-    `${dir} lacks ${name}: it is no issuer's state folder. Make one with \`herald init --dir ${dir}\``,
+    `${dir} lacks ${name}: it is no issuer's state folder, or not a whole one; restore it from a backup, or make a new one with \`herald init --dir ${dir}\``,
   );
 }

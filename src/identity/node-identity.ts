@@ -32,6 +32,7 @@ export interface NodeIdentityOptions {
 export class NodeIdentity {
   readonly #options: NodeIdentityOptions;
   #kept: KeptIdentity;
+  #signer: EnvelopeSigner;
   #leaf: Certificate;
   /** Chance fixed for this SVID, so that asking twice when to renew gives one answer. */
   #spread: number;
@@ -39,6 +40,7 @@ export class NodeIdentity {
   private constructor(options: NodeIdentityOptions, kept: KeptIdentity) {
     this.#options = options;
     this.#kept = kept;
+    this.#signer = nodeSigner(kept.privateKey);
     this.#leaf = leafOf(kept.chain);
     this.#spread = options.random.fraction();
   }
@@ -122,7 +124,7 @@ export class NodeIdentity {
 
   /** Signs this node's requests. */
   get signer(): EnvelopeSigner {
-    return nodeSigner(this.#kept.privateKey);
+    return this.#signer;
   }
 
   /** When the node SVID should be renewed. */
@@ -169,6 +171,7 @@ export class NodeIdentity {
     await store.save(kept);
     await store.savePending(undefined);
     this.#kept = kept;
+    this.#signer = nodeSigner(kept.privateKey);
     this.#leaf = leafOf(chain);
     this.#spread = this.#options.random.fraction();
     this.#options.log.info(

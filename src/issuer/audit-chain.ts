@@ -98,7 +98,7 @@ export class AuditChain {
   }
 
   async #record(action: AuditAction): Promise<void> {
-    await this.#send();
+    await this.#catchUp();
     const { issuer, trust, signer, journal, clock, name } = this.#options;
     const n = this.#n + 1n;
     const sealed = await sealEnvelope(
@@ -106,25 +106,42 @@ export class AuditChain {
       { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action },
       signer,
     );
-    await journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]);
     this.#n = n;
     this.#prev = sealed.digest;
     this.#unsent = [sealed.bytes];
-    await this.#send();
+    // Side by side: nothing follows before both have it, and after a crash in between the next start goes on from whichever is ahead.
+    const kept = journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]);
+    const failed = (await Promise.allSettled([kept, this.#send()])).find(
+      (result) => result.status === "rejected",
+    );
+    if (failed !== undefined) {
+      throw new IssuerError(
+        "AUDIT_UNAVAILABLE",
+        "the audit record was not kept, so nothing was signed; see the issuer's disk, and NATS with `herald doctor`",
+        {
+          cause: failed.reason,
+        },
+      );
+    }
+  }
+
+  /** What the stream still lacks of before. */
+  async #catchUp(): Promise<void> {
+    try {
+      await this.#send();
+    } catch (cause) {
+      throw new IssuerError(
+        "AUDIT_UNAVAILABLE",
+        "the audit stream does not take records, so nothing is signed; check NATS with `herald doctor`",
+        { cause },
+      );
+    }
   }
 
   async #send(): Promise<void> {
     for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
-      try {
-        await this.#options.stream.appendAudit(this.#options.name, next);
-        this.#unsent = this.#unsent.slice(1);
-      } catch (cause) {
-        throw new IssuerError(
-          "AUDIT_UNAVAILABLE",
-          "the audit stream did not take the record, so nothing was signed; check NATS with `herald doctor`",
-          { cause },
-        );
-      }
+      await this.#options.stream.appendAudit(this.#options.name, next);
+      this.#unsent = this.#unsent.slice(1);
     }
   }
 

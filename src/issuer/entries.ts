@@ -22,8 +22,8 @@ import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
 import type { Change, SignedState } from "./signed-state.ts";
 
-/** Entries per page: with the largest usual entry (1 KiB) a page stays far below the broker's message limit (ND-11). */
-const entriesPerPage = 200;
+/** Entries per page, and in the index itself: what a change costs every node to read does not grow with the number of entries (ND-11). */
+const entriesPerPage = 32;
 
 /** What an operator gives to make an entry. */
 export interface NewEntry {

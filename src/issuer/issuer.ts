@@ -1,5 +1,4 @@
 import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
-import { verifyingKey } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { BusAccess, IssuedSvid } from "../core/envelope/payloads.ts";
@@ -29,7 +28,7 @@ import type {
   StateStore,
 } from "./ports.ts";
 import { Reception } from "./reception.ts";
-import { recordKey } from "./requests.ts";
+import { nodeKey, recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -269,10 +268,7 @@ export class Issuer {
     const node = this.#state.get("node-record", recordKey(record.key));
     if (node === undefined) return;
     try {
-      this.acknowledgements.resume(
-        record.bytes,
-        onlyKey("node", verifyingKey(Buffer.from(node.current.spki, "base64"), "ES256")),
-      );
+      this.acknowledgements.resume(record.bytes, onlyKey("node", nodeKey(node.current)));
     } catch (thrown) {
       if (!(thrown instanceof EnvelopeError)) throw thrown;
       this.#options.log.info(

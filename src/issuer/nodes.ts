@@ -204,7 +204,10 @@ export class Nodes {
     });
     const { payload } = request;
     if (token === undefined || payload.token !== token.token)
-      throw new Refusal("TOKEN_UNKNOWN", "the request names another token than it is signed with");
+      throw new Refusal(
+        "TOKEN_UNKNOWN",
+        "the request names another token than it is signed with; make a new one with `herald node token`",
+      );
     if (payload.td !== this.#options.trustDomain || payload.pin !== this.#options.pin) {
       throw new Refusal(
         "TOKEN_UNKNOWN",
@@ -214,7 +217,7 @@ export class Nodes {
     if (payload.nodeName !== token.nodeName)
       throw new Refusal(
         "NODE_NAME",
-        `the token is for node ${token.nodeName}, not ${payload.nodeName}`,
+        `the token is for node ${token.nodeName}, not ${payload.nodeName}; make one with \`herald node token --name ${payload.nodeName}\``,
       );
     if (this.#options.clock.now() > token.expires)
       throw new Refusal(

@@ -3,11 +3,12 @@ import {
   type Opened,
   openEnvelope,
   sealEnvelope,
+  type VerifyingKey,
   verifyingKey,
 } from "../core/envelope/envelope.ts";
 import type { Payloads } from "../core/envelope/kinds.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
-import type { NodeRecordState, RefusalCode } from "../core/envelope/payloads.ts";
+import type { NodeKey, NodeRecordState, RefusalCode } from "../core/envelope/payloads.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -71,10 +72,7 @@ export function admit<K extends NodeRequestKind>(
       }
       byNextKey = signature.keyid === record.next?.keyId;
       const key = byNextKey && record.next !== null ? record.next : record.current;
-      return onlyKey("node", verifyingKey(Buffer.from(key.spki, "base64"), "ES256")).keyFor(
-        asked,
-        signature,
-      );
+      return onlyKey("node", nodeKey(key)).keyFor(asked, signature);
     },
   });
   const { payload } = request;
@@ -82,6 +80,16 @@ export function admit<K extends NodeRequestKind>(
     throw new Refusal("NODE_UNKNOWN", "the request names another node than its sender");
   refuseStale(payload.at, clock.now());
   return { request, record, byNextKey };
+}
+
+// A field of values that are not ours, and goes with them: parsing a key costs as much as a signature, and a record is asked often.
+const parsed = new WeakMap<NodeKey, VerifyingKey>();
+
+/** The key of a node's record, ready to verify with. */
+export function nodeKey(key: NodeKey): VerifyingKey {
+  const known = parsed.get(key) ?? verifyingKey(Buffer.from(key.spki, "base64"), "ES256");
+  parsed.set(key, known);
+  return known;
 }
 
 /** @throws Refusal CLOCK, whose reply tells the issuer's time. */

@@ -64,7 +64,7 @@ export interface SignedStateOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Called with what was just signed and journalled, before nodes may have it. */
+  /** Called with what was just written, when nodes can read it. */
   readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
 }
 
@@ -178,11 +178,12 @@ export class SignedState {
         signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
       );
       for (const object of signed) this.#adopt(object);
-      this.#options.onWritten(new Set(signed.map((object) => object.kind)));
       await this.#store(
         signed.map((object) => object.payload.key),
         beforeStore,
       );
+      // Not before: a head that names what nobody can read yet makes every node ask for it in vain.
+      this.#options.onWritten(new Set(signed.map((object) => object.kind)));
     });
   }
 

@@ -14,5 +14,8 @@ export abstract class HeraldError<Code extends string> extends Error {
 export function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const own = thrown.message === "" ? thrown.name : thrown.message;
-  return thrown.cause === undefined ? own : `${own}: ${reasonOf(thrown.cause)}`;
+  if (thrown.cause === undefined) return own;
+  const cause = reasonOf(thrown.cause);
+  // Many an error tells its cause in its own words already.
+  return own.includes(cause) ? own : `${own}: ${cause}`;
 }

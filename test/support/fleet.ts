@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { onTestFailed, onTestFinished } from "vitest";
+import { onTestFinished } from "vitest";
 import { Fleet, type FleetOptions, heraldMain } from "../../demo/fleet.ts";
 import { openStage, type Stage } from "../../demo/stage.ts";
 import { envoyPath, envoySkipped, natsServerPath } from "./parts.ts";
@@ -37,21 +37,26 @@ export async function closeFleet(fleet: Fleet): Promise<void> {
 /** A fleet for the running test alone: only keys and configurations at first. Its logs are shown when the test fails. */
 export async function fleetOfTest(): Promise<Fleet> {
   const fleet = await Fleet.create(fleetOptions());
-  onTestFinished(() => closeFleet(fleet));
-  onTestFailed(() => showLogs(fleet));
+  closeWithTest(fleet);
   return fleet;
 }
 
 /** The demo's stage, both Envoys with their identities, for the running test alone. */
 export async function stageOfTest(): Promise<Stage> {
   const stage = await openStage(fleetOptions());
-  onTestFinished(() => closeFleet(stage.fleet));
-  onTestFailed(() => showLogs(stage.fleet));
+  closeWithTest(stage.fleet);
   return stage;
 }
 
+function closeWithTest(fleet: Fleet): void {
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === "fail") showLogs(fleet);
+    await closeFleet(fleet);
+  });
+}
+
 /** The end of each log: what a failure is explained by, and what is gone when the folder is. */
-export function showLogs(fleet: Fleet): void {
+function showLogs(fleet: Fleet): void {
   const folder = join(fleet.folder, "log");
   for (const name of readdirSync(folder)) {
     const lines = readFileSync(join(folder, name), "utf8").trimEnd().split("\n").slice(-25);

@@ -1,8 +1,8 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
-import { reasonOf } from "../../src/kit/errors.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
 import { Issuer, type IssuerOptions, type IssuerSettings } from "../../src/issuer/issuer.ts";
 import type { Clock } from "../../src/kit/clock.ts";
+import { reasonOf } from "../../src/kit/errors.ts";
 import type { Metrics } from "../../src/kit/metrics.ts";
 import { MemoryBus } from "./memory-bus.ts";
 import { MemoryJournal } from "./memory-journal.ts";
@@ -35,17 +35,18 @@ const settings: IssuerSettings = {
 
 /** One issuer's machine: its disk, keys and bus outlive the process, which can be killed and started again. */
 export class SimulationIssuer {
-  readonly log = new RecordingLog();
-  readonly keys = new MemoryAuthorityKeys();
-  readonly audit = new SimulationAudit();
+  readonly log: RecordingLog = new RecordingLog();
+  readonly keys: MemoryAuthorityKeys = new MemoryAuthorityKeys();
+  readonly audit: SimulationAudit = new SimulationAudit();
   readonly bus: MemoryBus;
   /** Every head that was sent. */
   readonly heads: Uint8Array[] = [];
   /** Counts by `name` and `name{label}`. */
-  readonly counts = new Map<string, number>();
+  readonly counts: Map<string, number> = new Map();
   /** Hears every object before it leaves for the store. */
   onStored: (key: string, bytes: Uint8Array) => void = () => undefined;
-  journal = new MemoryJournal();
+  /** The running process's, or what the next one will find: a crash set here meets that one. */
+  journal: MemoryJournal = new MemoryJournal();
   readonly #options: SimulationIssuerOptions;
   #life = new Life();
   #issuer: Issuer | undefined;
@@ -74,7 +75,6 @@ export class SimulationIssuer {
     this.#life.end();
     this.#life = life;
     this.#issuer = undefined;
-    this.journal = this.journal.reopen();
     const bus = this.bus.issuer(issuerMember);
     try {
       const issuer = await Issuer.start(this.#ports(life, bus));
@@ -95,6 +95,7 @@ export class SimulationIssuer {
     void this.#service?.close();
     this.#issuer?.stop();
     this.#issuer = undefined;
+    this.journal = this.journal.reopen();
   }
 
   /** Kills it, unless it is dead, and starts it again. */

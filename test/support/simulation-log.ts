@@ -2,8 +2,11 @@ import type { Log, LogFields } from "../../src/kit/log.ts";
 
 /** Keeps what was said; alarms are what tests ask for. */
 export class RecordingLog implements Log {
-  readonly lines: { readonly level: string; readonly message: string; readonly fields: LogFields }[] =
-    [];
+  readonly lines: {
+    readonly level: string;
+    readonly message: string;
+    readonly fields: LogFields;
+  }[] = [];
 
   /** The kinds of alarm raised so far, in order. */
   get alarms(): readonly string[] {

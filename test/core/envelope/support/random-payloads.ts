@@ -1,0 +1,231 @@
+import fc from "fast-check";
+import type { Payloads } from "../../../../src/core/envelope/kinds.ts";
+import type { AuditAction, SignResult } from "../../../../src/core/envelope/payloads.ts";
+import {
+  base64,
+  digest,
+  entry,
+  headRef,
+  key,
+  labels,
+  purpose,
+  spiffeId,
+  text,
+  time,
+  token,
+  trustDomain,
+  uint64,
+  version,
+} from "./fields.ts";
+
+/** Random payloads of each kind. */
+
+const few = <T>(one: fc.Arbitrary<T>, minLength = 0): fc.Arbitrary<T[]> =>
+  fc.array(one, { minLength, maxLength: 3 });
+const stamped = { td: trustDomain, at: time };
+const object = { ...stamped, key, version };
+const nodeRequest = { ...stamped, id: token, node: spiffeId };
+const reply = { ...stamped, request: digest };
+const nodeKey = fc.record({ keyId: digest, spki: base64 });
+const highest = fc.option(headRef);
+const chain = few(base64, 1);
+const bus = fc.record({ servers: few(text, 1), brokerPins: few(digest, 1) });
+const status = fc.constantFrom("prepared", "active", "old", "removed");
+const hex = fc.constantFrom("", "00ff", "ab".repeat(20));
+const sequences = fc.dictionary(trustDomain, uint64, { maxKeys: 2, noNullPrototype: true });
+
+const signResult: fc.Arbitrary<SignResult> = fc.oneof(
+  fc.record({ ok: fc.constant(true as const), entry: token, chain }),
+  fc.record({
+    ok: fc.constant(false as const),
+    entry: token,
+    code: fc.constantFrom("ENTRY_UNKNOWN", "ENTRY_CHANGED", "CSR_INVALID", "LINT"),
+    reason: text,
+  }),
+);
+
+const issued = fc.record({
+  serial: text,
+  tbsSha256: digest,
+  spiffeId,
+  entry: token,
+  revision: uint64,
+  notAfter: time,
+  authority: token,
+  purpose,
+});
+
+const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
+  fc.record({ kind: fc.constant("svids-issued" as const), node: spiffeId, svids: few(issued) }),
+  fc.record({
+    kind: fc.constant("svids-refused" as const),
+    node: spiffeId,
+    refused: few(fc.record({ entry: token, code: text })),
+  }),
+  fc.record({
+    kind: fc.constantFrom("node-enrolled", "node-renewed"),
+    node: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    by: text,
+  }),
+  fc.record({
+    kind: fc.constant("request-refused" as const),
+    node: text,
+    code: text,
+    reason: text,
+  }),
+  fc.record({
+    kind: fc.constant("admin" as const),
+    verb: text,
+    subject: text,
+    uid: time,
+    pid: time,
+  }),
+  fc.record({ kind: fc.constant("authority" as const), authority: token, status, by: text }),
+);
+
+const consumer = fc.record({
+  id: text,
+  kind: fc.constantFrom("sds", "workload-api"),
+  connected: fc.boolean(),
+  sent: sequences,
+  acknowledged: sequences,
+  flushedAt: time,
+  heldUntil: time,
+  refusal: fc.option(fc.record({ name: text, reason: text })),
+});
+
+export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payloads[K]> } = {
+  control: fc.record({
+    ...stamped,
+    issuer: spiffeId,
+    publicKey: base64,
+    notBefore: time,
+    notAfter: time,
+  }),
+  epoch: fc.record({ ...object, revokedKeys: few(digest) }),
+  bundle: fc.record({
+    ...object,
+    document: text,
+    revocations: version,
+    activeAuthority: hex,
+    brokerPins: few(digest),
+  }),
+  revocations: fc.record({ ...object, crls: few(base64) }),
+  "group-index": fc.record({
+    ...object,
+    entries: few(entry),
+    pages: few(fc.record({ key, sha256: digest })),
+  }),
+  manifest: fc.record({
+    ...object,
+    node: spiffeId,
+    labels,
+    banned: fc.boolean(),
+    entries: few(entry),
+  }),
+  entry: fc.record({ ...object, entry: fc.option(entry) }),
+  token: fc.record({
+    ...object,
+    token,
+    publicKey: base64,
+    expires: time,
+    nodeName: token,
+    labels,
+    usedBy: fc.option(digest),
+  }),
+  "node-record": fc.record({
+    ...object,
+    node: spiffeId,
+    current: nodeKey,
+    next: fc.option(nodeKey),
+    retired: few(digest),
+    labels,
+    banned: fc.boolean(),
+    enrolledAt: time,
+    expiresAt: time,
+  }),
+  authority: fc.record({
+    ...object,
+    authority: token,
+    status,
+    certificate: base64,
+    notAfter: time,
+  }),
+  "rotation-progress": fc.record({
+    ...object,
+    rotation: token,
+    step: fc.constantFrom("prepare", "activate", "reissue", "done"),
+    from: token,
+    to: token,
+    startedAt: time,
+  }),
+  term: fc.record({ ...object, issuer: spiffeId, boot: token }),
+  head: fc.record({
+    ...stamped,
+    epoch: uint64,
+    term: uint64,
+    n: uint64,
+    objects: fc.dictionary(key, fc.record({ version, digest }), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
+    merkleRoot: digest,
+    viewEveryMs: time,
+    ackSpreadMs: time,
+    expires: time,
+  }),
+  "enrol-request": fc.record({
+    ...stamped,
+    token,
+    nodeName: token,
+    pin: digest,
+    nonce: token,
+    csr: base64,
+    sealingKey: base64,
+  }),
+  "enrol-reply": fc.record({
+    ...reply,
+    node: spiffeId,
+    chain,
+    bus,
+    sealedBusSeed: text,
+    state: few(base64),
+  }),
+  "renew-request": fc.record({ ...nodeRequest, csr: base64 }),
+  "renew-reply": fc.record({ ...reply, chain, bus }),
+  "sign-request": fc.record({
+    ...nodeRequest,
+    highest,
+    items: few(fc.record({ entry: token, revision: uint64, purpose, csr: base64 }), 1),
+  }),
+  "sign-reply": fc.record({ ...reply, results: few(signResult) }),
+  "state-request": fc.record({ ...nodeRequest, nonce: token, highest }),
+  "state-reply": fc.record({ ...reply, nonce: token, head: base64, state: few(base64) }),
+  ack: fc.record({
+    ...nodeRequest,
+    boot: token,
+    counter: time,
+    highest,
+    applied: fc.dictionary(key, version, { maxKeys: 3, noNullPrototype: true }),
+    consumers: few(consumer),
+    authorities: few(
+      fc.record({ authority: fc.constantFrom("00ff", "a"), svids: time, until: time }),
+    ),
+  }),
+  "ack-reply": fc.record({ ...reply, counter: time }),
+  refused: fc.record({
+    ...reply,
+    code: fc.constantFrom("CLOCK", "NODE_BANNED", "TOKEN_USED", "NOT_LEADER"),
+    reason: text,
+  }),
+  busy: fc.record({ ...reply, retryAfterMs: time }),
+  "audit-record": fc.record({
+    ...stamped,
+    issuer: spiffeId,
+    n: uint64,
+    prev: digest,
+    action: auditAction,
+  }),
+};

@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import { claimOf } from "../../src/core/envelope/envelope.ts";
+import type { BundleState, StateObject } from "../../src/core/envelope/payloads.ts";
+import { compareVersions, formatVersion, type Version } from "../../src/core/envelope/version.ts";
+import { verifyX509Svid } from "../../src/core/svid/verify.ts";
+import type { X509Svid } from "../../src/core/svid/workload-view.ts";
+import { payloadOf, type ShownRecord } from "../support/simulation-audit.ts";
+import type { FakeEnvoy } from "./fake-envoy.ts";
+import type { World } from "./world.ts";
+
+/** Sees every effect as it happens, and notes each that must never be. */
+export class Witness {
+  /** What was seen that no run may show; empty is the only good answer. */
+  readonly broken: string[] = [];
+  readonly #world: World;
+  readonly #contents = new Map<string, string>();
+  readonly #recorded = new Set<string>();
+  readonly #serials = new Set<string>();
+  readonly #opened = new Set<string>();
+  readonly #marks = new Map<string, Version>();
+  #sequence = 0n;
+
+  constructor(world: World) {
+    this.#world = world;
+    const { issuer } = world;
+    issuer.onStored = (key, bytes) => this.#stored(key, bytes);
+    issuer.audit.onAppended = (record) => this.#audited(record);
+    issuer.keys.onSign = (authority, tbs) => this.#signing(authority, tbs);
+    for (const node of world.nodes)
+      node.onSaved = (envelopes) => {
+        for (const bytes of envelopes) this.#applied(node.name, bytes);
+      };
+  }
+
+  /** The process begins to use an SVID: it and all its peers must be able to verify it. */
+  used(svid: X509Svid): void {
+    const { clock, domain, envoys } = this.#world;
+    for (const envoy of envoys.filter((one) => this.#isWaitedFor(one))) {
+      const bundles = new Map(
+        envoy.bundle === undefined ? [] : [[domain.trustDomain, envoy.bundle]],
+      );
+      try {
+        verifyX509Svid(svid.chain, bundles, clock.now());
+      } catch {
+        this.#note(`pid ${envoy.pid} cannot verify ${svid.id}, which is in use`);
+      }
+    }
+  }
+
+  /** One version never has two contents, and the bundle's sequence only grows. */
+  #stored(key: string, bytes: Uint8Array): void {
+    if (key.startsWith("group.") && key !== "group.index") return;
+    const { version } = payloadOf<StateObject>(bytes);
+    const { digest } = claimOf(bytes);
+    const name = `${key} ${formatVersion(version)}`;
+    if ((this.#contents.get(name) ?? digest) !== digest) this.#note(`${name} has two contents`);
+    this.#contents.set(name, digest);
+    if (!key.startsWith("bundle.")) return;
+    const sequence = sequenceOf(bytes);
+    // A store that is mended is written the same bundle again.
+    if (sequence < this.#sequence)
+      this.#note(`spiffe_sequence ${sequence} after ${this.#sequence}`);
+    this.#sequence = sequence;
+  }
+
+  #audited({ payload: { action } }: ShownRecord): void {
+    const made =
+      action.kind === "svids-issued"
+        ? action.svids
+        : action.kind === "node-enrolled" || action.kind === "node-renewed"
+          ? [action]
+          : [];
+    for (const { serial, tbsSha256 } of made) {
+      if (this.#serials.has(serial) && !this.#recorded.has(tbsSha256))
+        this.#note(`serial ${serial} twice`);
+      this.#serials.add(serial);
+      this.#recorded.add(tbsSha256);
+    }
+  }
+
+  /** No SVID without a record before it; no first SVID of an authority while somebody could not verify it. */
+  #signing(authority: string, tbs: Uint8Array): void {
+    const digest = createHash("sha256").update(tbs).digest("hex");
+    if (!this.#recorded.has(digest)) this.#note(`an SVID was signed that is on no audit record`);
+    if (this.#opened.has(authority)) return;
+    this.#opened.add(authority);
+    const { issuer, trace } = this.#world;
+    const root = issuer.running?.authorities.find(authority)?.certificate;
+    trace.push(`${authority} signs`);
+    // The very first one signs before anybody listens.
+    if (root === undefined) return;
+    const der = Buffer.from(root, "base64");
+    for (const envoy of this.#world.envoys.filter((one) => this.#isWaitedFor(one))) {
+      const has = envoy.bundle?.x509Authorities.some((one) => der.equals(one)) ?? true;
+      if (!has) this.#note(`${authority} signs, and pid ${envoy.pid} has no root of it`);
+    }
+  }
+
+  #applied(node: string, bytes: Uint8Array): void {
+    const { kind, digest } = claimOf(bytes);
+    const { trace, domain } = this.#world;
+    if (!domain.signed(digest)) this.#note(`${node} applied a ${kind} that nobody signed`);
+    const { name, version } = markOf(kind ?? "", bytes);
+    const mark = `${node} ${name}`;
+    const order = compareVersions(version, this.#marks.get(mark) ?? version);
+    if (order < 0) this.#note(`${mark} went back to ${formatVersion(version)}`);
+    if (this.#marks.has(mark) && order === 0) return;
+    this.#marks.set(mark, version);
+    if (kind !== "head") trace.push(`${mark} ${formatVersion(version)}`);
+  }
+
+  /** A rotation need not wait for a consumer whose node, and all that it was given, have ended. */
+  #isWaitedFor(envoy: FakeEnvoy): boolean {
+    const { clock, issuer } = this.#world;
+    const now = clock.now();
+    if (!envoy.counts(now)) return false;
+    const record = issuer.running?.nodes
+      .list()
+      .find(({ node }) => node === envoy.node.identity.node);
+    return record === undefined || record.expiresAt > now;
+  }
+
+  #note(what: string): void {
+    this.broken.push(`${what} (step ${this.#world.steps})`);
+  }
+}
+
+function markOf(
+  kind: string,
+  bytes: Uint8Array,
+): { readonly name: string; readonly version: Version } {
+  if (kind !== "head") {
+    const { key, version } = payloadOf<StateObject>(bytes);
+    return { name: key, version: numbers(version) };
+  }
+  const { epoch, term, n } = payloadOf<{ epoch: bigint; term: bigint; n: bigint }>(bytes);
+  return { name: "head", version: numbers({ epoch, term, seq: n }) };
+}
+
+/** Unproven payloads hold them as text. */
+function numbers({ epoch, term, seq }: Version): Version {
+  return { epoch: BigInt(epoch), term: BigInt(term), seq: BigInt(seq) };
+}
+
+function sequenceOf(bundle: Uint8Array): bigint {
+  const { document } = payloadOf<BundleState>(bundle);
+  return BigInt(/"spiffe_sequence":(\d+)/.exec(document)?.[1] ?? "0");
+}
