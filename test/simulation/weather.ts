@@ -48,7 +48,8 @@ export class BusWeather {
   }
 
   #bent(bytes: Uint8Array): Uint8Array {
-    const bent = bytes.slice();
+    // Not slice(): a Buffer would share its memory.
+    const bent = new Uint8Array(bytes);
     const at = this.#random.below(bent.length);
     bent[at] = (bent[at] ?? 0) ^ (1 << this.#random.below(8));
     return bent;
