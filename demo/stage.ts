@@ -8,6 +8,8 @@ export interface Stage {
   readonly fleet: Fleet;
   readonly nodeA: FleetNode;
   readonly nodeB: FleetNode;
+  /** Port of the service behind api's Envoy. */
+  readonly service: number;
   /** At node a. */
   readonly web: Envoy;
   /** At node b. */
@@ -29,7 +31,7 @@ export async function buildStage(fleet: Fleet): Promise<Stage> {
     upstream: api.port,
   });
   await Promise.all([api.start(), web.start()]);
-  return { fleet, nodeA, nodeB, web, api };
+  return { fleet, nodeA, nodeB, service, web, api };
 }
 
 /** The whole stage with an identity for each of its Envoys, ready for calls. */

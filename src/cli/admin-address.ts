@@ -1,5 +1,6 @@
 import { lstat, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, } from "node:path";
+import { devPointerPath } from "../daemon/dev-pointer.ts";
 import { RpcError } from "../rpc/error.ts";
 import { dialUnix, type UnixDial } from "../rpc/grpc-client.ts";
 import { CliError } from "./cli-error.ts";
@@ -34,12 +35,6 @@ export async function findAdmin(
     if (!(thrown instanceof RpcError) || thrown.code !== "NOBODY_LISTENS") throw failureOf(thrown);
   }
   return await findDev(surroundings);
-}
-
-/** Where `herald dev` leaves the address of its admin socket (src/daemon/dev.ts writes it). */
-export function devPointerPath(surroundings: Pick<Surroundings, "env" | "uid">): string {
-  const runtime = surroundings.env["XDG_RUNTIME_DIR"] ?? "";
-  return join(runtime === "" ? "/tmp" : runtime, `herald-${surroundings.uid}`, "dev-admin");
 }
 
 async function findDev(surroundings: Pick<Surroundings, "env" | "uid">): Promise<AdminDial> {

@@ -10,6 +10,7 @@ import { systemClock } from "../kit/clock.ts";
 import { HeraldError } from "../kit/errors.ts";
 import { deadlineIn, dialUnix } from "../rpc/grpc-client.ts";
 import { AdminServiceClient } from "../wire/herald/v1/admin.ts";
+import { removeDevPointer, writeDevPointer } from "./dev-pointer.ts";
 import { initIssuer, isInitialised } from "./init.ts";
 import { pinoLog } from "./logging.ts";
 import { untilStopped } from "./shutdown.ts";
@@ -44,13 +45,17 @@ export async function runDev(options: {
   const log = pinoLog({ level: "warn", name: "herald-dev" });
   const stopped = untilStopped(log);
   const programs: Program[] = [];
+  const owner = { env: process.env, uid: process.geteuid?.() ?? 0 };
+  let pointed: string | undefined;
   try {
     const ready = await startAll(dir, options.trustDomain, programs);
-    await writePointer(ready.admin);
+    await writeDevPointer(owner, ready.admin);
+    pointed = ready.admin;
     process.stdout.write(options.json ? `${JSON.stringify(ready)}\n` : greeting(ready, dir));
     await stopped;
     return 0;
   } finally {
+    if (pointed !== undefined) await removeDevPointer(owner, pointed);
     for (const program of programs.toReversed()) await program.stop();
   }
 }
@@ -213,15 +218,6 @@ async function freePort(): Promise<number> {
 async function natsAddress(issuerDir: string): Promise<string> {
   const { loadIssuerConfig } = await import("./config.ts");
   return loadIssuerConfig(join(issuerDir, "issuer.yaml")).nats.servers[0] ?? "";
-}
-
-/** Lets later commands of this user find the admin socket without being told; removed with the machine's temporary files. */
-async function writePointer(admin: string): Promise<void> {
-  const runtime = process.env["XDG_RUNTIME_DIR"] ?? "/tmp";
-  await writeDurably(
-    join(runtime, `herald-${process.getuid?.() ?? 0}`, "dev-admin"),
-    Buffer.from(`${admin}\n`),
-  );
 }
 
 function greeting(ready: ReadyLine, dir: string): string {

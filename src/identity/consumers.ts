@@ -70,7 +70,7 @@ export class Consumers {
 
   opened(kind: ConsumerReport["kind"], stream: StreamOf): void {
     const start = this.#processes.startOf(stream.pid) ?? "gone";
-    const id = `${kind}-${stream.pid}-${start}`;
+    const id = idOf({ kind, pid: stream.pid, start });
     const known = this.#known.get(id) ?? {
       pid: stream.pid,
       start,
@@ -151,48 +151,24 @@ export class Consumers {
 
   /** What {@link Consumers.resume} takes back after a restart of the daemon. */
   save(): Uint8Array {
-    return printCompactJson(this.report());
+    const running = new Set(this.report().map(({ id }) => id));
+    const kept = [...this.#known].flatMap(([id, { pid, start, kind, flushedAt, names }]) =>
+      running.has(id) ? [{ pid, start, kind, flushedAt, names: [...names].map(keep) }] : [],
+    );
+    return printCompactJson(kept);
   }
 
-  /** Processes that were served before the restart and still run count until they come back. */
+  /** Processes that were served before the restart and still run count, name by name, until they come back for it. */
   resume(bytes: Uint8Array): void {
-    for (const report of keptReports.parse(parseCompactJson(bytes))) {
-      const [, kind, pid, start] = /^(sds|workload-api)-(\d+)-(\w+)$/.exec(report.id) ?? [];
-      if (kind === undefined || pid === undefined || start === undefined) continue;
-      const sequences = new Map(
-        Object.entries(report.sent).map(([td, sequence]) => [td as TrustDomain, BigInt(sequence)]),
-      );
-      const accepted = new Map(
-        Object.entries(report.acknowledged).map(([td, sequence]) => [
-          td as TrustDomain,
-          BigInt(sequence),
-        ]),
-      );
-      const left = {
-        name: "",
-        stream: undefined,
-        acknowledged: undefined,
-        refusal: undefined,
-        leftAt: this.#clock.now(),
-      };
-      const names: readonly Name[] = [
-        {
-          ...left,
-          sent: { kind: "bundle", sequences },
-          acknowledged: { kind: "bundle", sequences: accepted },
-        },
-        { ...left, sent: { kind: "svid", serial: "", expiresAt: report.heldUntil } },
-      ];
-      const process: Process = {
-        pid: Number(pid),
-        start,
-        kind: kind as Process["kind"],
-        names: new Set(names),
+    const now = this.#clock.now();
+    for (const { names, ...kept } of keptProcesses.parse(parseCompactJson(bytes))) {
+      if (this.#processes.startOf(kept.pid) !== kept.start) continue;
+      this.#known.set(idOf(kept), {
+        ...kept,
+        names: new Map(names.map((one) => [one.name, takeBack(one, now)])),
         streams: new Set(),
-        flushedAt: report.flushedAt,
-        leftAt: this.#clock.now(),
-      };
-      if (this.#processes.startOf(process.pid) === start) this.#known.set(report.id, process);
+        leftAt: now,
+      });
     }
   }
 
@@ -260,24 +236,67 @@ export class Consumers {
   }
 }
 
-/** What the daemon wrote itself, in a file of its own: only the members that count after a restart. */
-const keptReports = z.array(
+const keptSource = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("svid"), serial: z.string(), expiresAt: z.number() }),
+  z.object({ kind: z.literal("bundle"), sequences: z.record(z.string(), z.string()) }),
+]);
+
+const keptName = z.object({
+  name: z.string(),
+  sent: keptSource,
+  acknowledged: keptSource.nullable(),
+  refusal: z.string().nullable(),
+});
+
+/** What the daemon wrote itself, in a file of its own. */
+const keptProcesses = z.array(
   z.object({
-    id: z.string(),
-    sent: z.record(z.string(), z.string()),
-    acknowledged: z.record(z.string(), z.string()),
+    pid: z.number(),
+    start: z.string(),
+    kind: z.enum(["sds", "workload-api"]),
     flushedAt: z.number(),
-    heldUntil: z.number(),
+    names: z.array(keptName),
   }),
 );
 
-function nameOf(process: Process, stream: StreamOf, name: string): Name | undefined {
-  return [...process.names].find((held) => held.name === name && held.stream === stream);
+type KeptSource = z.infer<typeof keptSource>;
+
+function keep([name, held]: readonly [string, Name]): z.infer<typeof keptName> {
+  const { sent, acknowledged, refusal = null } = held;
+  return {
+    name,
+    sent: keepSource(sent),
+    acknowledged: acknowledged === undefined ? null : keepSource(acknowledged),
+    refusal,
+  };
 }
 
-/** A name that came back on another stream is the one that was left: the process still has what it accepted then. */
-function leftNameOf(process: Process, name: string): Name | undefined {
-  return [...process.names].find((held) => held.name === name && held.leftAt !== undefined);
+function takeBack(kept: z.infer<typeof keptName>, now: number): Name {
+  const { sent, acknowledged, refusal } = kept;
+  return {
+    sent: takeBackSource(sent),
+    acknowledged: acknowledged === null ? undefined : takeBackSource(acknowledged),
+    refusal: refusal ?? undefined,
+    leftAt: now,
+  };
+}
+
+function keepSource(source: PushSource): KeptSource {
+  if (source.kind === "svid") return source;
+  const sequences = [...source.sequences].map(([td, sequence]) => [td, String(sequence)] as const);
+  return { kind: "bundle", sequences: Object.fromEntries(sequences) };
+}
+
+function takeBackSource(kept: KeptSource): PushSource {
+  if (kept.kind === "svid") return kept;
+  const sequences = Object.entries(kept.sequences).map(
+    ([td, sequence]) => [td as TrustDomain, BigInt(sequence)] as const,
+  );
+  return { kind: "bundle", sequences: new Map(sequences) };
+}
+
+function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {
+  return `${kind}-${pid}-${start}`;
 }
 
 function max(a: bigint, b: bigint): bigint {

@@ -27,8 +27,8 @@ export async function entryToEnvoy(): Promise<Result> {
   const times: Sample[] = [];
   for (const id of ids) {
     times.push(await sample(fleet, id));
-    // Each is alone: what the last one left to do (acknowledgement, head, events) is over.
-    await sleep(300);
+    // Each is alone: what the last one left to do (head, acknowledgement, events) is over, and the next one's head goes out at once.
+    await sleep(1200);
   }
   const counted = times.slice(warmUps);
   const bare = await barePushTimes(fleet.folder, samples);
@@ -37,9 +37,18 @@ export async function entryToEnvoy(): Promise<Result> {
     name: "entry-to-envoy",
     rows: [
       timesRow("entry create -> Envoy ACK", total),
-      timesRow("  -> create answered", counted.map((one) => one.created)),
-      timesRow("  -> SVID at the node", counted.map((one) => one.issued)),
-      timesRow("  -> sent to Envoy", counted.map((one) => one.sent)),
+      timesRow(
+        "  -> create answered",
+        counted.map((one) => one.created),
+      ),
+      timesRow(
+        "  -> SVID at the node",
+        counted.map((one) => one.issued),
+      ),
+      timesRow(
+        "  -> sent to Envoy",
+        counted.map((one) => one.sent),
+      ),
       timesRow("baseline: bare push -> Envoy ACK", bare),
       timesRow("one append with fdatasync", await syncTimes(fleet.folder, samples)),
       {
@@ -59,11 +68,13 @@ export async function entryToEnvoy(): Promise<Result> {
 async function sample(fleet: Fleet, id: string): Promise<Sample> {
   const { program } = fleet.node;
   const said = (message: string): Promise<number> =>
-    program.next((line) => tellsOf(line, message, id), `"${message}" of ${id}`).then(({ at }) => at);
-  const told = ["SVIDs issued", "secrets sent", "secrets acknowledged"].map(said);
+    program
+      .next((line) => tellsOf(line, message, id), `"${message}" of ${id}`)
+      .then(({ at }) => at);
+  const told = [said("SVIDs issued"), said("secrets sent"), said("secrets acknowledged")] as const;
   const begun = performance.now();
   const created = fleet.createEntry(id).then(() => performance.now());
-  const [at = 0, issued = 0, sent = 0, acknowledged = 0] = await Promise.all([created, ...told]);
+  const [at, issued, sent, acknowledged] = await Promise.all([created, ...told]);
   return {
     created: at - begun,
     issued: issued - begun,

@@ -1,5 +1,6 @@
-import { killPrograms } from "./support/program.ts";
+import { availableParallelism, loadavg } from "node:os";
 import { removeFolders } from "./support/fleet.ts";
+import { killPrograms } from "./support/program.ts";
 import { printResult, type Result } from "./support/stats.ts";
 
 /** Every benchmark, by the name that `npm run bench NAME...` takes. */
@@ -23,7 +24,10 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [name, run] of Object.entries(benches)) {
     if (named.length > 0 && !named.includes(name)) continue;
     process.stderr.write(`${name} ...\n`);
-    const result = await run();
+    const loadBefore = loadavg()[0] ?? 0;
+    const found = await run();
+    const load = `Load average when it began: ${loadBefore.toFixed(2)} (${availableParallelism()} CPUs).`;
+    const result = { ...found, notes: [...found.notes, load] };
     results.push(result);
     if (!json) process.stdout.write(`\n${printResult(result)}\n`);
   }

@@ -41,7 +41,8 @@ export async function rotationToEnvoy(): Promise<Result> {
   }
   await sleep(1000);
   const times: Sample[] = [];
-  for (let round = 0; round < warmUps + samples; round += 1) times.push(await sample(fleet, envoys));
+  for (let round = 0; round < warmUps + samples; round += 1)
+    times.push(await sample(fleet, envoys));
   const counted = times.slice(warmUps);
   const all = counted.map((one) => one.all);
   const bare = await barePushTimes(fleet.folder, 50);
@@ -49,9 +50,18 @@ export async function rotationToEnvoy(): Promise<Result> {
     name: "rotation-to-envoy",
     rows: [
       timesRow(`ca rotate -> bundle ACKed by all ${envoys.size} Envoys`, all),
-      timesRow("  -> new root prepared", counted.map((one) => one.prepared)),
-      timesRow("  -> first Envoy ACKed", counted.map((one) => one.first)),
-      timesRow("  -> rotation done", counted.map((one) => one.done)),
+      timesRow(
+        "  -> new root prepared",
+        counted.map((one) => one.prepared),
+      ),
+      timesRow(
+        "  -> first Envoy ACKed",
+        counted.map((one) => one.first),
+      ),
+      timesRow(
+        "  -> rotation done",
+        counted.map((one) => one.done),
+      ),
       timesRow("baseline: bare push -> Envoy ACK", bare),
       timesRow("one append with fdatasync", await syncTimes(fleet.folder, 50)),
       {

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { devPointerPath } from "../../src/cli/admin-address.ts";
+import { devPointerPath } from "../../src/daemon/dev-pointer.ts";
 import { fakeAdmin } from "./support/fake-admin.ts";
 import { herald, temporaryFolder } from "./support/run.ts";
 

@@ -75,7 +75,9 @@ function envoyDiffers(world: World, envoy: FakeEnvoy): readonly string[] {
     .toSorted(compareEntries);
   const pid = `pid ${envoy.pid}`;
   const left = svidsDiffer(world, view, fitting).map((one) => `${pid} ${one}`);
-  if (envoy.svid?.serial !== view.svids[0]?.serial) left.push(`${pid} uses another SVID`);
+  const [newest] = view.svids;
+  if (newest !== undefined && envoy.svid?.serial !== newest.serial)
+    left.push(`${pid} uses another SVID`);
   if (envoy.bundle?.sequence !== view.bundles.get(view.trustDomain)?.sequence)
     left.push(`${pid} uses another bundle`);
   return left;

@@ -37,6 +37,7 @@ export class FakeEnvoy {
   bundle: Bundle | undefined;
   svid: X509Svid | undefined;
   readonly #options: FakeEnvoyOptions;
+  readonly #newest = new Map<string, PushSource>();
   #stream: Stream | undefined;
   #leftAt = 0;
   #heldUntil = 0;
@@ -142,17 +143,23 @@ export class FakeEnvoy {
     const { kind, clock, random } = this.#options;
     const consumers = this.node.service?.consumers;
     const pushes = [{ name, source }];
+    this.#newest.set(name, source);
+    // What was overtaken by something newer is never used after it.
+    const takeNewest = (): void => {
+      if (this.#newest.get(name) === source) take();
+    };
     if (kind === "workload-api") {
       consumers?.flushed(stream, pushes);
-      clock.after(random.below(9000), take);
+      clock.after(random.below(9000), takeNewest);
       return;
     }
     consumers?.sent(stream, pushes);
     const takesMs = random.below(random.oneIn(20) ? 60_000 : 200);
     // It takes what is in its socket even when the daemon is gone by then.
-    clock.after(takesMs, take);
+    clock.after(takesMs, takeNewest);
     clock.after(takesMs + 5, () => {
-      if (this.#stream === stream && !this.#dead) consumers?.acknowledged(stream, pushes);
+      const isNewest = this.#newest.get(name) === source;
+      if (this.#stream === stream && !this.#dead && isNewest) consumers?.acknowledged(stream, pushes);
     });
   }
 

@@ -2,6 +2,7 @@ import { token26 } from "../../src/core/envelope/object-keys.ts";
 import { parseSelector } from "../../src/core/spiffe/selector.ts";
 import type { X509Svid } from "../../src/core/svid/workload-view.ts";
 import type { IssuerBus } from "../../src/events/bus.ts";
+import { IssuerError } from "../../src/issuer/error.ts";
 import { HeldClock } from "../support/held-clock.ts";
 import { MemoryBus } from "../support/memory-bus.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
@@ -162,8 +163,7 @@ export class World {
     for (const member of this.members) faults.disconnect(member);
     await this.advance(awayMs);
     for (const member of this.members) faults.reconnect(member);
-    // A failure is the issuer's to mend by its next tick.
-    this.issuer.running?.onBusBack().catch(() => this.trace.push("issuer is not back yet"));
+    this.issuer.running?.onBusBack().catch((thrown: unknown) => this.#notBack(thrown));
     await quiet();
   }
 
@@ -177,7 +177,15 @@ export class World {
     await this.ensureIssuer();
     await this.ensureNodes();
     await this.reconnect(100);
+    await this.ensureIssuer();
     for (const envoy of this.envoys) envoy.connect();
+  }
+
+  /** An issuer whose audit stream lost records gives up, and its supervisor starts it anew; anything else is mended by its next tick. */
+  #notBack(thrown: unknown): void {
+    const isBehind = thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND";
+    this.trace.push(isBehind ? "issuer gives up" : "issuer is not back yet");
+    if (isBehind) this.issuer.kill();
   }
 
   #forecast(): void {

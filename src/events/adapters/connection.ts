@@ -192,7 +192,7 @@ class ReconnectingConnection implements BusConnection {
     const nats = this.#current;
     if (nats !== undefined && !nats.isClosed()) {
       const drained = nats.drain().catch(() => undefined);
-      await Promise.race([drained, pause(this.#options.clock, drainMs)]);
+      await Promise.race([drained, nats.closed(), pause(this.#options.clock, drainMs)]);
       await nats.close();
     }
     await this.#maintained;

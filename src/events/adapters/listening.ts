@@ -9,11 +9,17 @@ export interface Listening {
   readonly onMessage: (message: Msg) => void;
 }
 
+/** A subscription with the connection that it stands on. */
+interface Attached {
+  readonly subscription: ReturnType<NatsConnection["subscribe"]>;
+  readonly nats: NatsConnection;
+}
+
 /** A subscription that outlives its connection. */
 export class LiveListening {
   readonly #listening: Listening;
   readonly #log: Log;
-  #subscription: ReturnType<NatsConnection["subscribe"]> | undefined;
+  #attached: Attached | undefined;
 
   constructor(listening: Listening, log: Log) {
     this.#listening = listening;
@@ -22,7 +28,7 @@ export class LiveListening {
 
   attach(nats: NatsConnection): void {
     const { subject, queue, onMessage } = this.#listening;
-    this.#subscription = nats.subscribe(subject, {
+    const subscription = nats.subscribe(subject, {
       ...(queue === undefined ? {} : { queue }),
       callback: (error, message) => {
         if (error !== null) {
@@ -37,12 +43,15 @@ export class LiveListening {
         }
       },
     });
+    this.#attached = { subscription, nats };
   }
 
   async drain(): Promise<void> {
-    const subscription = this.#subscription;
-    this.#subscription = undefined;
-    if (subscription === undefined || subscription.isClosed()) return;
-    await subscription.drain().catch(() => undefined);
+    const attached = this.#attached;
+    this.#attached = undefined;
+    if (attached === undefined || attached.subscription.isClosed()) return;
+    const drained = attached.subscription.drain().catch(() => undefined);
+    // What is asked of a broker that goes away meanwhile is never answered: drain() would not end.
+    await Promise.race([drained, attached.nats.closed()]);
   }
 }

@@ -78,8 +78,6 @@ export class BareSds implements AsyncDisposable {
       certificateChain: inline(this.#identity.certificatePem),
       privateKey: inline(this.#identity.keyPem),
     };
-    return Buffer.from(
-      Secret.encode({ name, type: { $case: "tlsCertificate", value } }).finish(),
-    );
+    return Buffer.from(Secret.encode({ name, type: { $case: "tlsCertificate", value } }).finish());
   }
 }

@@ -11,7 +11,13 @@ export async function barePushTimes(folder: string, samples: number): Promise<re
   await using bare = await BareSds.start(socket);
   const svids = Array.from({ length: samples + warmUps }, (_, index) => `bare-${index}`);
   const configFile = join(folder, "bare.json");
-  const envoy = await startSecretsEnvoy({ name: "bare", socket, svids, bundle: "none", configFile });
+  const envoy = await startSecretsEnvoy({
+    name: "bare",
+    socket,
+    svids,
+    bundle: "none",
+    configFile,
+  });
   try {
     await eventually(() => bare.isAskedFor(svids));
     const times: number[] = [];

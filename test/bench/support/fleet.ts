@@ -10,9 +10,14 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { initIssuer } from "../../../src/daemon/init.ts";
 import { logged } from "../../../src/daemon/supervisor.ts";
 import { dialUnix } from "../../../src/rpc/grpc-client.ts";
-import { AdminServiceClient } from "../../../src/wire/herald/v1/admin.ts";
+import {
+  AdminServiceClient,
+  type CreateEntryResponse,
+  type CreateJoinTokenResponse,
+  type Entry,
+} from "../../../src/wire/herald/v1/admin.ts";
 import { natsServerPath } from "../../support/parts.ts";
-import { Program } from "./program.ts";
+import { Program, type ProgramOptions } from "./program.ts";
 import { type SecretsEnvoy, startSecretsEnvoy } from "./secrets-envoy.ts";
 
 /** A node daemon of a fleet. */
@@ -71,7 +76,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Creates an entry for this user's processes on every node. */
-  async createEntry(spiffeId: string): Promise<void> {
+  async createEntry(spiffeId: string): Promise<Entry> {
     const request = {
       spiffeId,
       nodes: { ids: [], labels: new Map<string, string>() },
@@ -81,7 +86,17 @@ export class Fleet implements AsyncDisposable {
       hint: "",
       priority: 0,
     };
-    await answer((done) => this.admin.createEntry(request, done));
+    const { entry } = await answer<CreateEntryResponse>((done) =>
+      this.admin.createEntry(request, done),
+    );
+    if (entry === undefined) throw new Error("the issuer did not say what it created");
+    return entry;
+  }
+
+  /** A join string for a node of this name, and where to redeem it. */
+  async joinToken(nodeName: string): Promise<CreateJoinTokenResponse> {
+    const request = { nodeName, labels: new Map<string, string>() };
+    return await answer((done) => this.admin.createJoinToken(request, done));
   }
 
   /** An Envoy at a node, which has asked for these SVIDs and the bundle when this resolves. */
@@ -117,18 +132,16 @@ export class Fleet implements AsyncDisposable {
       args: ["-c", join(dir, "nats", "nats-server.conf")],
       isReady: (text) => text.includes("Server is ready"),
     });
-    const ready = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
+    await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
     const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
     this.#admin = new AdminServiceClient(dial.target, dial.credentials, dial.options);
-    for (const name of nodes) await this.#addNode(name, String(logged(ready.line, "https")));
+    for (const name of nodes) await this.#addNode(name);
   }
 
-  async #addNode(name: string, issuerUrl: string): Promise<void> {
+  async #addNode(name: string): Promise<void> {
     const folder = join(this.folder, name);
     await mkdir(folder, { mode: 0o700 });
-    const { joinString } = await answer<{ joinString: string }>((done) =>
-      this.admin.createJoinToken({ nodeName: name, labels: new Map() }, done),
-    );
+    const { joinString, enrolmentUrl } = await this.joinToken(name);
     await writeFile(join(folder, "join"), joinString, { mode: 0o600 });
     await writeFile(
       join(folder, "node.yaml"),
@@ -136,25 +149,18 @@ export class Fleet implements AsyncDisposable {
 dir: state
 name: ${name}
 socket: s
-issuerUrls: ["${issuerUrl}"]
+issuerUrls: ["${enrolmentUrl}"]
 joinFile: join
 cacheKeyFile: cache.key
 log: { level: debug }
 `,
     );
-    const started = await this.#herald(
-      "node",
-      join(folder, "node.yaml"),
-      "node follows the issuer",
-    );
-    this.nodes.push({ name, socket: join(folder, "s"), program: started.program });
+    const config = join(folder, "node.yaml");
+    const program = await this.#herald("node", config, "node follows the issuer");
+    this.nodes.push({ name, socket: join(folder, "s"), program });
   }
 
-  async #herald(
-    verb: "issuer" | "node",
-    config: string,
-    message: string,
-  ): Promise<{ readonly program: Program; readonly line: string }> {
+  async #herald(verb: "issuer" | "node", config: string, message: string): Promise<Program> {
     return await this.#run({
       name: verb,
       command: process.execPath,
@@ -163,18 +169,16 @@ log: { level: debug }
     });
   }
 
-  async #run(options: ConstructorParameters<typeof Program>[0]): Promise<{
-    readonly program: Program;
-    readonly line: string;
-  }> {
+  async #run(options: ProgramOptions): Promise<Program> {
     const program = new Program(options);
     this.#programs.push(program);
-    return { program, line: (await program.start()).text };
+    await program.start();
+    return program;
   }
 }
 
 /** The answer to a unary call. */
-export async function answer<R>(
+async function answer<R>(
   call: (done: (error: ServiceError | null, response: R) => void) => unknown,
 ): Promise<R> {
   return await new Promise((resolve, reject) => {

@@ -2,15 +2,20 @@ import { z } from "zod";
 import type { Line } from "./program.ts";
 
 /** What benchmarks read in a node daemon's log. */
-const logLine = z.object({
-  msg: z.string(),
+export interface LogLine {
+  readonly msg: string;
   /** Of the consumer, where the line is about one. */
+  readonly pid?: number | undefined;
+  readonly ids?: readonly string[] | undefined;
+  readonly secrets?: readonly { readonly name: string; readonly of: string }[] | undefined;
+}
+
+const logLine: z.ZodType<LogLine> = z.object({
+  msg: z.string(),
   pid: z.number().optional(),
   ids: z.array(z.string()).optional(),
   secrets: z.array(z.object({ name: z.string(), of: z.string() })).optional(),
 });
-
-export type LogLine = z.infer<typeof logLine>;
 
 /** A line as the daemon wrote it; undefined for any other. */
 export function readLogLine(line: Line): LogLine | undefined {

@@ -58,8 +58,7 @@ function config({ name, socket, svids, bundle }: SecretsWish): object {
           circuit_breakers: { thresholds: [{ max_requests: 65_536 }] },
           typed_extension_protocol_options: {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type":
-                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
               explicit_http_config: { http2_protocol_options: {} },
             },
           },

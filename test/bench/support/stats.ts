@@ -17,6 +17,8 @@ export interface Row {
   readonly unit: "ms" | "/s" | "x";
   /** How many samples. */
   readonly n: number;
+  /** The best sample: what is left when nothing else runs on the machine. */
+  readonly least?: number;
   readonly median: number;
   readonly p90?: number;
   readonly p99?: number;
@@ -36,6 +38,7 @@ export function timesRow(what: string, times: readonly number[]): Row {
     what,
     unit: "ms",
     n: times.length,
+    least: Math.min(...times),
     median: median(times),
     p90: quantile(times, 0.9),
     p99: quantile(times, 0.99),
@@ -46,15 +49,16 @@ export function timesRow(what: string, times: readonly number[]): Row {
 /** A result for people: columns as wide as their widest cell. */
 export function printResult(result: Result): string {
   const cells = [
-    ["", "n", "median", "p90", "p99", "max"],
+    ["", "n", "least", "median", "p90", "p99", "max"],
     ...result.rows.map((row) => [
       row.what,
       String(row.n),
+      row.least === undefined ? "" : shown(row.least),
       `${shown(row.median)} ${row.unit}`,
       ...[row.p90, row.p99, row.max].map((value) => (value === undefined ? "" : shown(value))),
     ]),
   ];
-  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
+  const widths = [0, 1, 2, 3, 4, 5, 6].map((column) =>
     Math.max(...cells.map((line) => line[column]?.length ?? 0)),
   );
   const lines = cells.map((line) =>

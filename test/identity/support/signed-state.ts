@@ -16,13 +16,15 @@ import { node } from "../../core/envelope/support/samples.ts";
 
 /** Signed state as an issuer of example.org would send it to the node of the samples. */
 
-export const keys = {
+export const keys: Readonly<
+  Record<"control" | "bundle" | "revocations" | "index" | "manifest", string>
+> = {
   control: controlKey,
   bundle: bundleKey(trustDomain),
   revocations: revocationsKey(trustDomain),
   index: groupIndexKey,
   manifest: manifestKey(node),
-} as const;
+};
 
 /** An envelope of state, and how a head would name it. */
 export interface Signed {
@@ -39,6 +41,11 @@ export const newTrust = (): ControlTrust => new ControlTrust({ trustDomain, pin 
 
 type StateKind = "epoch" | "bundle" | "revocations" | "group-index" | "manifest";
 
+type Maker<K extends StateKind> = (
+  version: Version,
+  bend?: Partial<Payloads[K]>,
+) => Promise<Signed>;
+
 async function signed<K extends StateKind>(kind: K, payload: Payloads[K]): Promise<Signed> {
   const { bytes, digest } = await sealEnvelope(kind, payload, signerFor(kind));
   return { bytes, key: payload.key, ref: { version: payload.version, digest } };
@@ -46,10 +53,10 @@ async function signed<K extends StateKind>(kind: K, payload: Payloads[K]): Promi
 
 const stamp = (key: string, version: Version) => ({ td: trustDomain, at: now, key, version });
 
-export const epoch = async (version: Version, bend: Partial<Payloads["epoch"]> = {}) =>
+export const epoch: Maker<"epoch"> = async (version, bend = {}) =>
   await signed("epoch", { ...stamp(keys.control, version), revokedKeys: [], ...bend });
 
-export const bundle = async (version: Version, bend: Partial<Payloads["bundle"]> = {}) =>
+export const bundle: Maker<"bundle"> = async (version, bend = {}) =>
   await signed("bundle", {
     ...stamp(keys.bundle, version),
     document: "{}",
@@ -59,13 +66,13 @@ export const bundle = async (version: Version, bend: Partial<Payloads["bundle"]>
     ...bend,
   });
 
-export const revocations = async (version: Version, bend: Partial<Payloads["revocations"]> = {}) =>
+export const revocations: Maker<"revocations"> = async (version, bend = {}) =>
   await signed("revocations", { ...stamp(keys.revocations, version), crls: [], ...bend });
 
-export const index = async (version: Version, bend: Partial<Payloads["group-index"]> = {}) =>
+export const index: Maker<"group-index"> = async (version, bend = {}) =>
   await signed("group-index", { ...stamp(keys.index, version), entries: [], pages: [], ...bend });
 
-export const manifest = async (version: Version, bend: Partial<Payloads["manifest"]> = {}) =>
+export const manifest: Maker<"manifest"> = async (version, bend = {}) =>
   await signed("manifest", {
     ...stamp(keys.manifest, version),
     node,

@@ -1,0 +1,290 @@
+import { describe, expect, test } from "vitest";
+import { Consumers, type Push, type StreamOf } from "../../src/identity/consumers.ts";
+import { now, trustDomain } from "../core/envelope/support/keys.ts";
+import { HeldClock } from "../support/held-clock.ts";
+
+/** Consumers of some processes, each of which the test starts and ends. */
+class World {
+  readonly clock: HeldClock = new HeldClock(now);
+  readonly running: Map<number, string> = new Map([
+    [7, "s7"],
+    [8, "s8"],
+  ]);
+  consumers: Consumers = this.restarted();
+  changes = 0;
+
+  restarted(): Consumers {
+    return new Consumers({
+      clock: this.clock,
+      processes: { startOf: (pid) => this.running.get(pid) },
+      onChange: () => {
+        this.changes += 1;
+      },
+    });
+  }
+
+  stream(pid: number, kind: "sds" | "workload-api" = "sds"): StreamOf {
+    const stream = { pid };
+    this.consumers.opened(kind, stream);
+    return stream;
+  }
+
+  /** The report of a process; undefined when it holds nothing any more. */
+  of(pid: number) {
+    return this.consumers.report().find((report) => report.id.split("-").at(-2) === String(pid));
+  }
+
+  sequences(pid: number): readonly [bigint | undefined, bigint | undefined] {
+    const report = this.of(pid);
+    return [report?.sent[trustDomain], report?.acknowledged[trustDomain]];
+  }
+}
+
+const bundle = (sequence: number, name = "ROOTCA"): Push => ({
+  name,
+  source: { kind: "bundle", sequences: new Map([[trustDomain, BigInt(sequence)]]) },
+});
+const svid = (expiresAt: number, name = "default"): Push => ({
+  name,
+  source: { kind: "svid", serial: "4a01", expiresAt },
+});
+
+test("a consumer is a process, whatever its streams: sent and acknowledged are told apart", () => {
+  const world = new World();
+  const stream = world.stream(7);
+  world.consumers.sent(stream, [bundle(5), svid(now + 1000)]);
+  expect(world.of(7)).toEqual({
+    id: "sds-7-s7",
+    kind: "sds",
+    connected: true,
+    sent: { [trustDomain]: 5n },
+    acknowledged: { [trustDomain]: 0n },
+    flushedAt: 0,
+    heldUntil: now + 1000,
+    refusal: null,
+  });
+  world.consumers.acknowledged(stream, [bundle(5)]);
+  expect(world.sequences(7)).toEqual([5n, 5n]);
+  expect(world.consumers.report()).toHaveLength(1);
+});
+
+test("of several names the one furthest behind counts", () => {
+  const world = new World();
+  const stream = world.stream(7);
+  world.consumers.sent(stream, [bundle(6, "ROOTCA"), bundle(6, "ALL")]);
+  world.consumers.acknowledged(stream, [bundle(6, "ROOTCA")]);
+  expect(world.sequences(7)).toEqual([6n, 0n]);
+  world.consumers.acknowledged(stream, [bundle(5, "ALL")]);
+  expect(world.sequences(7)).toEqual([6n, 5n]);
+});
+
+test("two streams of one process with one name are two: the slower one counts", () => {
+  const world = new World();
+  const [fast, slow] = [world.stream(7), world.stream(7)];
+  for (const stream of [fast, slow]) {
+    world.consumers.sent(stream, [bundle(5)]);
+    world.consumers.acknowledged(stream, [bundle(5)]);
+    world.consumers.sent(stream, [bundle(6)]);
+  }
+  world.consumers.acknowledged(fast, [bundle(6)]);
+  expect(world.sequences(7)).toEqual([6n, 5n]);
+  world.consumers.acknowledged(slow, [bundle(6)]);
+  expect(world.sequences(7)).toEqual([6n, 6n]);
+});
+
+describe("NACK", () => {
+  test("is told until the consumer accepts something of that name", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(5), svid(now + 1)]);
+    world.consumers.refused(stream, { ...bundle(5), message: "m".repeat(1000) });
+    expect(world.of(7)?.refusal).toEqual({ name: "ROOTCA", reason: "m".repeat(512) });
+    world.consumers.acknowledged(stream, [svid(now + 1)]);
+    world.consumers.sent(stream, [bundle(6)]);
+    expect(world.of(7)?.refusal?.name).toBe("ROOTCA");
+    world.consumers.acknowledged(stream, [bundle(6)]);
+    expect(world.of(7)?.refusal).toBeNull();
+  });
+});
+
+describe("reconnecting", () => {
+  test("the same process is the same consumer, and still has what it accepted", () => {
+    const world = new World();
+    const first = world.stream(7);
+    world.consumers.sent(first, [bundle(5)]);
+    world.consumers.acknowledged(first, [bundle(5)]);
+    world.consumers.closed(first);
+    expect(world.of(7)).toMatchObject({ connected: false, heldUntil: now + 3_600_000 });
+    const second = world.stream(7);
+    world.consumers.sent(second, [bundle(6)]);
+    expect(world.consumers.report()).toHaveLength(1);
+    expect(world.sequences(7)).toEqual([6n, 5n]);
+    expect(world.of(7)?.connected).toBe(true);
+  });
+
+  test("a name it does not come back for counts half a minute more", async () => {
+    const world = new World();
+    const first = world.stream(7);
+    world.consumers.sent(first, [bundle(5, "ALL")]);
+    world.consumers.closed(first);
+    const second = world.stream(7);
+    world.consumers.sent(second, [bundle(6)]);
+    world.consumers.acknowledged(second, [bundle(6)]);
+    expect(world.sequences(7)).toEqual([6n, 0n]);
+    await world.clock.advance(30_000);
+    expect(world.sequences(7)).toEqual([6n, 0n]);
+    await world.clock.advance(1);
+    expect(world.sequences(7)).toEqual([6n, 6n]);
+  });
+
+  test("a stream that ends beside others takes its names along", async () => {
+    const world = new World();
+    const [stays, ends] = [world.stream(7), world.stream(7)];
+    world.consumers.sent(stays, [bundle(6)]);
+    world.consumers.acknowledged(stays, [bundle(6)]);
+    world.consumers.sent(ends, [bundle(6, "ALL")]);
+    world.consumers.closed(ends);
+    await world.clock.advance(30_001);
+    expect(world.sequences(7)).toEqual([6n, 6n]);
+  });
+
+  test("a later process with the same pid is another consumer, and the first one is gone", () => {
+    const world = new World();
+    world.consumers.sent(world.stream(7), [bundle(5)]);
+    const before = world.of(7)?.id;
+    world.running.set(7, "later");
+    // Its stream has not been seen to end yet: it still counts.
+    expect(world.of(7)?.id).toBe(before);
+  });
+});
+
+describe("going away", () => {
+  test("a process that has ended holds nothing", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(5), svid(now + 9_000_000)]);
+    world.consumers.closed(stream);
+    expect(world.of(7)).toBeDefined();
+    world.running.delete(7);
+    expect(world.of(7)).toBeUndefined();
+    expect(world.consumers.report()).toEqual([]);
+  });
+
+  test("one whose pid went to another process is dropped", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(5)]);
+    world.consumers.closed(stream);
+    world.running.set(7, "later");
+    expect(world.of(7)).toBeUndefined();
+  });
+
+  test("one that runs on counts until the end of what it was given last", () => {
+    const world = new World();
+    const [short, long] = [world.stream(7), world.stream(8)];
+    world.consumers.sent(short, [bundle(5), svid(now + 60_000)]);
+    world.consumers.sent(long, [bundle(5), svid(now + 86_400_000)]);
+    world.consumers.closed(short);
+    world.consumers.closed(long);
+    expect(world.of(7)?.heldUntil).toBe(now + 3_600_000);
+    expect(world.of(8)?.heldUntil).toBe(now + 86_400_000);
+  });
+
+  test("a stream of a process that is gone already counts while it is open", () => {
+    const world = new World();
+    const stream = world.stream(99);
+    world.consumers.sent(stream, [bundle(5)]);
+    expect(world.of(99)).toMatchObject({ id: "sds-99-gone", connected: true });
+    world.consumers.closed(stream);
+    expect(world.of(99)).toBeUndefined();
+  });
+
+  test("closing twice, or what was never opened, is fine", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.closed(stream);
+    world.consumers.closed(stream);
+    world.consumers.sent(stream, [bundle(5)]);
+    world.consumers.refused({ pid: 8 }, { ...bundle(1), message: "" });
+    expect(world.of(7)?.sent).toEqual({});
+  });
+});
+
+test("one that cannot acknowledge has what was flushed, since then", async () => {
+  const world = new World();
+  const stream = world.stream(7, "workload-api");
+  await world.clock.advance(500);
+  world.consumers.flushed(stream, [bundle(5, "FetchX509SVID"), svid(now + 9000)]);
+  expect(world.of(7)).toMatchObject({
+    id: "workload-api-7-s7",
+    kind: "workload-api",
+    acknowledged: { [trustDomain]: 5n },
+    flushedAt: now + 500,
+    heldUntil: now + 9000,
+  });
+});
+
+describe("over a restart of the daemon", () => {
+  function restarted(world: World): World {
+    const saved = world.consumers.save();
+    world.consumers = world.restarted();
+    world.consumers.resume(saved);
+    return world;
+  }
+
+  test("whoever runs still counts, with what it had and for as long as it holds it", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(6), svid(now + 86_400_000)]);
+    world.consumers.acknowledged(stream, [bundle(5)]);
+    expect(restarted(world).of(7)).toMatchObject({
+      id: "sds-7-s7",
+      connected: false,
+      sent: { [trustDomain]: 6n },
+      acknowledged: { [trustDomain]: 5n },
+      heldUntil: now + 86_400_000,
+    });
+    // And over a second one.
+    expect(restarted(world).of(7)?.heldUntil).toBe(now + 86_400_000);
+  });
+
+  test("whoever ended meanwhile is forgotten, and a successor with its pid is not mistaken for it", () => {
+    const world = new World();
+    for (const pid of [7, 8]) world.consumers.sent(world.stream(pid), [bundle(5)]);
+    world.running.delete(7);
+    world.running.set(8, "later");
+    expect(restarted(world).consumers.report()).toEqual([]);
+  });
+
+  test("whoever comes back is the same again, and after half a minute what it said before counts no more", async () => {
+    const world = new World();
+    world.consumers.sent(world.stream(7), [bundle(5)]);
+    restarted(world);
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(6)]);
+    world.consumers.acknowledged(stream, [bundle(6)]);
+    expect(world.consumers.report()).toHaveLength(1);
+    expect(world.sequences(7)).toEqual([6n, 0n]);
+    await world.clock.advance(30_001);
+    expect(world.sequences(7)).toEqual([6n, 6n]);
+  });
+
+  test.for(["", "{}", '[{"id":"sds-7-s7"}]', "[ ]"])(
+    "a damaged list (%j) is refused as a whole",
+    (text) => {
+      const world = new World();
+      expect(() => world.consumers.resume(Buffer.from(text))).toThrow();
+      expect(world.consumers.report()).toEqual([]);
+    },
+  );
+});
+
+test("every change is told, for the acknowledgement and the disk", () => {
+  const world = new World();
+  const stream = world.stream(7);
+  world.consumers.sent(stream, [bundle(5)]);
+  world.consumers.acknowledged(stream, [bundle(5)]);
+  world.consumers.refused(stream, { ...bundle(5), message: "no" });
+  world.consumers.closed(stream);
+  expect(world.changes).toBe(4);
+});
