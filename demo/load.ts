@@ -5,7 +5,9 @@ import { readCall } from "./calls.ts";
 
 /** A request that did not come back with 200. */
 export interface Failure {
-  /** Milliseconds since the epoch. */
+  /** When it was sent, milliseconds since the epoch. */
+  readonly sentAt: number;
+  /** When it failed. */
   readonly at: number;
   readonly reason: string;
 }
@@ -110,6 +112,7 @@ export class Load {
   }
 
   async #send(due: number, isFresh: boolean): Promise<void> {
+    const sentAt = Date.now();
     try {
       const agent = isFresh ? false : this.#kept;
       const { status, caller, certificate } = await readCall(
@@ -118,7 +121,7 @@ export class Load {
       if (status !== 200) throw new Error(`status ${status}`);
       this.#done.push({ at: Date.now(), tookMs: performance.now() - due, caller, certificate });
     } catch (thrown) {
-      this.#failures.push({ at: Date.now(), reason: reasonOf(thrown) });
+      this.#failures.push({ sentAt, at: Date.now(), reason: reasonOf(thrown) });
     }
   }
 }

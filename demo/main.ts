@@ -1,5 +1,5 @@
 // `npm run demo`: mutual TLS between real Envoys, kept through a CA rotation and an outage, in a minute on one machine.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,9 +41,29 @@ async function main(): Promise<number> {
     );
     return 2;
   }
-  const folder = freshFolder(resolve(values.dir));
+  const { folder, remove } = freshFolder(resolve(values.dir));
   const fleet = await Fleet.create({ folder, envoy, natsServer });
-  const signals = onSignal(fleet, folder);
+  const signals = onSignal(fleet, remove);
+  let outcome: Outcome;
+  try {
+    outcome = await play(fleet, { ...values, untilAsked: signals.untilAsked });
+  } finally {
+    await fleet.close();
+  }
+  process.stdout.write(ending(outcome, folder, values.keep));
+  if (outcome.ok && !values.keep) remove();
+  return outcome.ok ? 0 : 1;
+}
+
+/** The whole demo on a fleet that is not up yet; what it started is left running. */
+async function play(
+  fleet: Fleet,
+  options: {
+    readonly keep: boolean;
+    readonly json: boolean;
+    readonly untilAsked: () => Promise<void>;
+  },
+): Promise<Outcome> {
   process.stdout.write(`Herald demo: every program is a process of its own, on this machine.
 "web" calls "api" through two Envoys, which get their identities from two node daemons. Logs: ${relative(process.cwd(), fleet.logOf("*"))}
 
@@ -51,15 +71,12 @@ async function main(): Promise<number> {
   const story = new Story(fleet, (text) => process.stdout.write(`  … ${text}\n`));
   const outcome = await tell(story);
   process.stdout.write(figuresTable(outcome.figures));
-  if (values.json) process.stdout.write(outcomeJson(outcome));
-  if (values.keep && outcome.ok) {
+  if (options.json) process.stdout.write(outcomeJson(outcome));
+  if (options.keep && outcome.ok) {
     process.stdout.write(addresses(story));
-    await signals.untilAsked();
+    await options.untilAsked();
   }
-  await fleet.close();
-  process.stdout.write(ending(outcome, folder, values.keep));
-  if (outcome.ok && !values.keep) rmSync(folder, { recursive: true, force: true });
-  return outcome.ok ? 0 : 1;
+  return outcome;
 }
 
 /** Shows one claim after the other; the first that does not hold is the last. */
@@ -83,16 +100,23 @@ async function show(claim: Claim): Promise<Outcome["claims"][number]> {
   }
 }
 
-/** A new folder, near enough to the root of the file system for sockets. */
-function freshFolder(wanted: string): string {
+/** A new folder, near enough to the root of the file system for sockets, and how to leave no trace of it. */
+function freshFolder(wanted: string): { readonly folder: string; readonly remove: () => void } {
   const fits = Buffer.byteLength(join(wanted, "demo-XXXXXX")) + longestBelow <= 107;
   const parent = fits ? wanted : tmpdir();
-  mkdirSync(parent, { recursive: true });
-  return mkdtempSync(join(parent, fits ? "demo-" : "herald-demo-"));
+  const madeParent = mkdirSync(parent, { recursive: true }) !== undefined;
+  const folder = mkdtempSync(join(parent, fits ? "demo-" : "herald-demo-"));
+  return {
+    folder,
+    remove() {
+      rmSync(folder, { recursive: true, force: true });
+      if (madeParent && readdirSync(parent).length === 0) rmdirSync(parent);
+    },
+  };
 }
 
 /** Ctrl-C and its like end the demo at any moment and leave nothing; once it only waits, they end the waiting. */
-function onSignal(fleet: Fleet, folder: string): { untilAsked(): Promise<void> } {
+function onSignal(fleet: Fleet, remove: () => void): { readonly untilAsked: () => Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>();
   let isWaiting = false;
   let asked = false;
@@ -107,7 +131,7 @@ function onSignal(fleet: Fleet, folder: string): { untilAsked(): Promise<void> }
     }
     void fleet
       .close()
-      .then(() => rmSync(folder, { recursive: true, force: true }))
+      .then(remove)
       .finally(() => process.exit(code));
   };
   process.on("SIGINT", () => onAsked(130));

@@ -28,6 +28,7 @@ export function claimLine(claim: string, held: boolean, told: string): string {
 
 /** All figures, one a line. */
 export function figuresTable(figures: readonly Figure[]): string {
+  if (figures.length === 0) return "";
   const rows = figures.map(({ label, value, unit }) => [label, print(value, unit)] as const);
   const left = Math.max(...rows.map(([label]) => label.length));
   const right = Math.max(...rows.map(([, value]) => value.length));

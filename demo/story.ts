@@ -65,7 +65,7 @@ export class Story {
     const started = Date.now();
     this.#stage = await buildStage(this.#fleet);
     const seconds = (Date.now() - started) / 1000;
-    this.#add({ key: "startSeconds", label: "eight processes up", value: seconds, unit: "s" });
+    this.#add({ key: "startSeconds", label: "all processes up", value: seconds, unit: "s" });
     return `NATS, issuer, 2 nodes, 2 Envoys and a service in ${print(seconds, "s")}; the Envoys wait for an identity`;
   }
 

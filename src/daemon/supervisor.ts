@@ -60,7 +60,8 @@ export class Program {
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     this.#wanted = false;
     const child = this.#child;
-    if (child === undefined) return;
+    // One that has ended may still have output on its way, and will not tell its end a second time.
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     child.kill(signal);
     const timer = systemClock.after(10_000, () => child.kill("SIGKILL"));

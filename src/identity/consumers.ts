@@ -165,7 +165,7 @@ export class Consumers {
       if (this.#processes.startOf(kept.pid) !== kept.start) continue;
       this.#known.set(idOf(kept), {
         ...kept,
-        names: new Map(names.map((one) => [one.name, takeBack(one, now)])),
+        names: new Set(names.map((one) => takeBack(one, now))),
         streams: new Set(),
         leftAt: now,
       });
@@ -261,8 +261,8 @@ const keptProcesses = z.array(
 
 type KeptSource = z.infer<typeof keptSource>;
 
-function keep([name, held]: readonly [string, Name]): z.infer<typeof keptName> {
-  const { sent, acknowledged, refusal = null } = held;
+function keep(held: Name): z.infer<typeof keptName> {
+  const { name, sent, acknowledged, refusal = null } = held;
   return {
     name,
     sent: keepSource(sent),
@@ -272,8 +272,10 @@ function keep([name, held]: readonly [string, Name]): z.infer<typeof keptName> {
 }
 
 function takeBack(kept: z.infer<typeof keptName>, now: number): Name {
-  const { sent, acknowledged, refusal } = kept;
+  const { name, sent, acknowledged, refusal } = kept;
   return {
+    name,
+    stream: undefined,
     sent: takeBackSource(sent),
     acknowledged: acknowledged === null ? undefined : takeBackSource(acknowledged),
     refusal: refusal ?? undefined,
@@ -297,6 +299,15 @@ function takeBackSource(kept: KeptSource): PushSource {
 
 function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {
   return `${kind}-${pid}-${start}`;
+}
+
+function nameOf(process: Process, stream: StreamOf, name: string): Name | undefined {
+  return [...process.names].find((held) => held.name === name && held.stream === stream);
+}
+
+/** A name that came back on another stream is the one that was left: the process still has what it accepted then. */
+function leftNameOf(process: Process, name: string): Name | undefined {
+  return [...process.names].find((held) => held.name === name && held.leftAt !== undefined);
 }
 
 function max(a: bigint, b: bigint): bigint {

@@ -1,5 +1,4 @@
 import type { Entry } from "../core/policy/entry.ts";
-import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 
@@ -8,7 +7,7 @@ export const askAgain = { baseMs: 500, maxMs: 30_000 } as const;
 
 interface Refused {
   readonly revision: bigint;
-  readonly backoff: Backoff;
+  readonly tries: number;
   readonly until: number;
 }
 
@@ -29,17 +28,17 @@ export class RefusedEntries {
     return refused?.revision === entry.revision ? refused.until : 0;
   }
 
-  /** A request was answered: those of `asked` that did not get an SVID wait. */
+  /** A request was answered: those of `asked` that did not get an SVID wait, together, so that they are one request again. */
   answered(asked: readonly Entry[], got: ReadonlySet<string>): void {
+    const now = this.#clock.now();
+    const jitter = this.#random.fraction();
     for (const { id, revision } of asked) {
       const before = this.#refused.get(id);
       this.#refused.delete(id);
       if (got.has(id)) continue;
-      const backoff =
-        before?.revision === revision
-          ? before.backoff
-          : exponentialBackoff({ ...askAgain, random: this.#random });
-      this.#refused.set(id, { revision, backoff, until: this.#clock.now() + backoff.next() });
+      const tries = before?.revision === revision ? before.tries + 1 : 0;
+      const full = Math.min(askAgain.maxMs, askAgain.baseMs * 2 ** Math.min(tries, 30));
+      this.#refused.set(id, { revision, tries, until: now + full / 2 + (jitter * full) / 2 });
     }
   }
 

@@ -154,14 +154,12 @@ export class WorkloadIdentities {
     const now = clock.now();
     // Until the node has read its state, an entry that is not in the cached state may only be one not heard of yet.
     if (this.#state.synced) this.#letGo();
-    if (this.#signing) {
-      // What expires meanwhile is taken away at its time, however long the issuer thinks.
-      this.#schedule(Number.POSITIVE_INFINITY, now);
-      return;
-    }
     const planned = this.#plan(now);
     const due = planned.due.filter((entry) => this.#refused.retryAt(entry) <= now);
-    if (due.length > 0 && now >= this.#notBefore) void this.#issue(due.slice(0, batchSize));
+    if (!this.#signing && due.length > 0 && now >= this.#notBefore)
+      void this.#issue(due.slice(0, batchSize));
+    // What expires meanwhile is taken away at its time, however long the issuer thinks.
+    if (this.#signing) this.#schedule(Number.POSITIVE_INFINITY, now);
     else {
       const retries = planned.due.map((entry) =>
         Math.max(this.#refused.retryAt(entry), this.#notBefore),

@@ -19,22 +19,22 @@ export class Answers {
   }
 
   /** The kept answer, or what `make` makes. A failure is not kept: the retry shall try again. */
-  of(requestDigest: string, make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  of(digest: string, make: () => Promise<Uint8Array>): Promise<Uint8Array> {
     const now = this.#clock.now();
     this.#forget(now);
-    const known = this.#kept.get(requestDigest);
+    const known = this.#kept.get(digest);
     if (known !== undefined) return known.answer;
     const answer = make();
-    this.#kept.set(requestDigest, { answer, until: now + keptMs });
-    answer.catch(() => this.#kept.delete(requestDigest));
+    this.#kept.set(digest, { answer, until: now + keptMs });
+    answer.catch(() => this.#kept.delete(digest));
     return answer;
   }
 
   /** Insertion order is age order, so the old ones are in front. */
   #forget(now: number): void {
-    for (const [digest, { until }] of this.#kept) {
+    for (const [oldest, { until }] of this.#kept) {
       if (until > now && this.#kept.size < keptAnswers) return;
-      this.#kept.delete(digest);
+      this.#kept.delete(oldest);
     }
   }
 }

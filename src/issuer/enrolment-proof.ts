@@ -30,7 +30,9 @@ export function proveCsr(csr: string): Uint8Array {
 /** The key that secrets in the reply are sealed to. @throws Refusal CSR_INVALID */
 export function sealingKeyOf(spki: string): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(spki, "base64"), format: "der", type: "spki" });
+    const key = createPublicKey({ key: Buffer.from(spki, "base64"), format: "der", type: "spki" });
+    if (key.asymmetricKeyType !== "x25519") throw new RangeError("key is not on X25519");
+    return key;
   } catch (cause) {
     throw new Refusal("CSR_INVALID", "sealingKey is not an X25519 public key", { cause });
   }

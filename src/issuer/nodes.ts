@@ -20,7 +20,7 @@ import type { Entries } from "./entries.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
 import { type Linted, lint, record, sign } from "./issuance.ts";
-import { type Admitted, maxRequestBytes, Refusal, recordKeyOf, refuseStale } from "./requests.ts";
+import { type Admitted, Refusal, recordKeyOf, refuseStale } from "./requests.ts";
 import type { Change, SignedState } from "./signed-state.ts";
 
 /** How long a join token can be redeemed. */
@@ -122,8 +122,6 @@ export class Nodes {
   async #enrol(
     bytes: Uint8Array,
   ): Promise<{ readonly enrolled: Enrolled; readonly request: string }> {
-    if (bytes.byteLength > maxRequestBytes)
-      throw new Refusal("CSR_INVALID", "the request is too large");
     const { request, token } = this.#redeemable(bytes);
     const { payload } = request;
     const spki = proveCsr(payload.csr);
@@ -139,20 +137,18 @@ export class Nodes {
       );
     }
     const node = this.#idOf(payload.nodeName);
+    const known = this.#knownBy(node, keyId);
+    const sealTo = sealingKeyOf(payload.sealingKey);
     const certificate = await this.#lintNode(node, spki);
     await this.#options.state.change(() => [
       ...this.#redemption(token, keyId),
-      ...this.#newRecord({ node, token, spki, keyId, expiresAt: certificate.notAfter }),
+      ...this.#newRecord({ node, known, token, spki, keyId, expiresAt: certificate.notAfter }),
     ]);
     const chain = await this.#signRecorded(certificate, {
       kind: "node-enrolled",
       by: `join_token ${token.token}`,
     });
-    const sealedBusSeed = await sealSecret(
-      this.#options.busSeed,
-      sealingKeyOf(payload.sealingKey),
-      request.digest,
-    );
+    const sealedBusSeed = await sealSecret(this.#options.busSeed, sealTo, request.digest);
     return { enrolled: { node, chain, sealedBusSeed }, request: request.digest };
   }
 
@@ -228,6 +224,19 @@ export class Nodes {
     return { request, token };
   }
 
+  /** The record of a node that asks again with the key it has. A second token for its name, or an old request of its own, sets nothing back. */
+  #knownBy(node: SpiffeId, keyId: string): NodeRecordState | undefined {
+    const known = this.#options.state.get("node-record", recordKeyOf(node));
+    if (known?.banned === true) throw new Refusal("NODE_BANNED", "the node is banned");
+    if (known !== undefined && known.current.keyId !== keyId) {
+      throw new Refusal(
+        "NODE_NAME",
+        `${node} is enrolled with another key; a join token enrols a name once (ENR-05). Choose another name`,
+      );
+    }
+    return known;
+  }
+
   #redemption(token: TokenState, keyId: string): readonly Change[] {
     return [
       {
@@ -240,12 +249,13 @@ export class Nodes {
 
   #newRecord(seen: {
     node: SpiffeId;
+    known: NodeRecordState | undefined;
     token: TokenState;
     spki: Uint8Array;
     keyId: string;
     expiresAt: number;
   }): readonly Change[] {
-    const { node, token, keyId, expiresAt } = seen;
+    const { node, known, token, keyId, expiresAt } = seen;
     const key = { keyId, spki: Buffer.from(seen.spki).toString("base64") };
     const traits = { node, labels: token.labels, banned: false };
     return [
@@ -256,9 +266,9 @@ export class Nodes {
           ...stamp,
           ...traits,
           current: key,
-          next: null,
-          retired: [],
-          enrolledAt: stamp.at,
+          next: known?.next ?? null,
+          retired: known?.retired ?? [],
+          enrolledAt: known?.enrolledAt ?? stamp.at,
           expiresAt,
         }),
       },

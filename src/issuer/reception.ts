@@ -7,7 +7,6 @@ import {
   revocationsKey,
   token26,
 } from "../core/envelope/object-keys.ts";
-import { sha256Hex } from "../core/envelope/pae.ts";
 import type { BusAccess, NodeRecordState } from "../core/envelope/payloads.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -25,6 +24,7 @@ import {
   type NodeRequestKind,
   Refusal,
   recordKey,
+  refuseOversized,
   reply,
 } from "./requests.ts";
 import { fencedError, type SignedState } from "./signed-state.ts";
@@ -103,6 +103,7 @@ export class Reception {
 
   /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
   async renewByHttps(bytes: Uint8Array): Promise<Uint8Array> {
+    refuseOversized(bytes);
     const { keyIds } = claimOf(bytes);
     const isOf = (record: NodeRecordState): boolean =>
       [record.current.keyId, record.next?.keyId, ...record.retired].some(
@@ -122,17 +123,21 @@ export class Reception {
     make: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
     const { metrics, log, signer } = this.#options;
+    refuseOversized(bytes);
+    // By the digest of the contents: who adds a signature to a request, or writes it otherwise, asks nothing new (TM-R-01).
+    const { digest } = claimOf(bytes);
     try {
-      return await this.#answers.of(sha256Hex(bytes), make);
+      return await this.#answers.of(digest, make);
     } catch (thrown) {
       const code = thrown instanceof HeraldError ? String(thrown.code) : "INTERNAL";
       metrics.increment("herald_issuer_requests_refused_total", { code });
-      log.warn({ node, reason: reasonOf(thrown) }, "request refused");
+      const alarm = code === "KEY_RETIRED" ? { alarm: "retired-key" } : {};
+      log.warn({ node, reason: reasonOf(thrown), ...alarm }, "request refused");
       if (!(thrown instanceof Refusal)) throw thrown;
       // Bound to the request by the digest of what it claims to be, since nothing of it may be proven.
       return await reply(
         "refused",
-        { ...this.#stamp(claimOf(bytes).digest), code: thrown.code, reason: thrown.message },
+        { ...this.#stamp(digest), code: thrown.code, reason: thrown.message },
         signer,
       );
     }
@@ -145,8 +150,12 @@ export class Reception {
     const { trustDomain, clock, state, nodes } = this.#options;
     const record = state.get("node-record", recordKey(request.node));
     const admitted = admit(kind, request.bytes, { record, trustDomain, clock });
-    if (admitted.byNextKey) await nodes.confirmNextKey(admitted.record);
-    return admitted;
+    if (!admitted.byNextKey) return admitted;
+    await nodes.confirmNextKey(admitted.record);
+    return {
+      ...admitted,
+      record: state.get("node-record", admitted.record.key) ?? admitted.record,
+    };
   }
 
   async #sign(admitted: Admitted<"sign-request">): Promise<Uint8Array> {

@@ -18,7 +18,7 @@ import { HeraldError } from "../kit/errors.ts";
 export const requestLifeMs = 60_000;
 
 /** Larger requests are not even parsed: 50 CSRs with their selectors stay below a quarter of it. */
-export const maxRequestBytes: number = 256 * 1024;
+const maxRequestBytes: number = 256 * 1024;
 
 /** What a node signs with its own key. */
 export type NodeRequestKind = "sign-request" | "renew-request" | "state-request" | "ack";
@@ -50,11 +50,6 @@ export function admit<K extends NodeRequestKind>(
   },
 ): Admitted<K> {
   const { record, clock } = context;
-  if (bytes.byteLength > maxRequestBytes)
-    throw new Refusal(
-      "CSR_INVALID",
-      `request of ${bytes.byteLength} bytes; the limit is ${maxRequestBytes}`,
-    );
   if (record === undefined)
     throw new Refusal(
       "NODE_UNKNOWN",
@@ -90,6 +85,15 @@ export function nodeKey(key: NodeKey): VerifyingKey {
   const known = parsed.get(key) ?? verifyingKey(Buffer.from(key.spki, "base64"), "ES256");
   parsed.set(key, known);
   return known;
+}
+
+/** Comes before any reading, so nobody is answered: an answer names the digest of what it answers. @throws Refusal CSR_INVALID */
+export function refuseOversized(bytes: Uint8Array): void {
+  if (bytes.byteLength > maxRequestBytes)
+    throw new Refusal(
+      "CSR_INVALID",
+      `request of ${bytes.byteLength} bytes; the limit is ${maxRequestBytes}`,
+    );
 }
 
 /** @throws Refusal CLOCK, whose reply tells the issuer's time. */

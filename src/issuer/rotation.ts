@@ -182,9 +182,10 @@ export class Rotation {
       if (authority.authority === from.authority) return { ...authority, status: "old" };
       return authority.authority === to.authority ? { ...authority, status: "active" } : authority;
     });
+    // A crash may leave the first of these without the rest, so the new one comes first: at no moment is there no active authority.
     await state.change(() => [
-      authorityChange(from, "old"),
       authorityChange(to, "active"),
+      authorityChange(from, "old"),
       this.#bundle(facts),
       this.#step({ ...rotation, step: "reissue" }),
     ]);

@@ -231,6 +231,8 @@ export class SignedState {
         "the store is behind this issuer's journal; rebuilding it from the journal",
       );
     }
+    // A write that was thought to have failed may have arrived: only what is behind still waits.
+    this.#pending.clear();
     await this.#store(behind);
   }
 

@@ -1,6 +1,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { eventually } from "../../demo/eventually.ts";
 import type { Fleet, FleetNode } from "../../demo/fleet.ts";
 import { readLog } from "../../demo/logs.ts";
@@ -28,6 +29,8 @@ async function entries(fleet: Fleet): Promise<readonly string[]> {
   const listed = await fleet.admin((admin) => admin.entries());
   return listed.map((entry) => entry.spiffeId);
 }
+
+const counts = z.object({ entries: z.number(), svids: z.number() });
 
 async function hasSvid(node: FleetNode, spiffeId: string): Promise<boolean> {
   return (await readLog(node.log)).some(({ ids }) => ids?.includes(spiffeId) === true);
@@ -65,8 +68,12 @@ describe("an issuer that is killed", () => {
     expect(answered.length).toBeGreaterThanOrEqual(5);
     await fleet.issuer.stop();
     await fleet.startIssuer();
-    expect(await entries(fleet)).toEqual(expect.arrayContaining(answered));
-    for (const id of answered) await eventually(`the node has ${id}`, () => hasSvid(node, id));
+    const listed = await entries(fleet);
+    expect(listed).toEqual(expect.arrayContaining(answered));
+    await eventually("the node has an SVID for each", async () => {
+      const health = counts.parse(await (await fetch(`${node.http.url}/healthz`)).json());
+      return health.entries === listed.length && health.svids === listed.length;
+    });
   });
 
   test("in the midst of a rotation: it goes on where it was", async () => {

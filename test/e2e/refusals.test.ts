@@ -1,26 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { eventually } from "../../demo/eventually.ts";
 import { Fleet, type FleetNode } from "../../demo/fleet.ts";
 import { readLog } from "../../demo/logs.ts";
 import { makeTlsIdentity } from "../../src/daemon/tls-endpoint.ts";
-import { closeFleet, fleetOfTest, fleetOptions, type Ran, runHerald } from "../support/fleet.ts";
-
-/** What happened and what to do, told on standard error, and the exit code of a failure. */
-function expectTold(
-  { code, err }: Ran,
-  told: { readonly happened: RegExp; readonly cure: RegExp },
-): void {
-  expect(err).toMatch(told.happened);
-  expect(err).toMatch(told.cure);
-  // No stack trace: it is told to a person.
-  expect(err).not.toMatch(/^ +at /m);
-  expect(code).toBe(1);
-}
+import { closeFleet, fleetOfTest, fleetOptions } from "../support/fleet.ts";
+import { expectTold, type Ran, runHerald } from "../support/fleet-cli.ts";
 
 describe("a node that may not join", () => {
   let fleet: Fleet;
@@ -197,104 +186,6 @@ describe("a broker that is not to be had", () => {
   });
 });
 
-describe("a state folder that is broken", () => {
-  let fleet: Fleet;
-  let node: FleetNode;
-  beforeAll(async () => {
-    fleet = await Fleet.create(fleetOptions());
-    await fleet.startNats();
-    await fleet.startIssuer();
-    node = await fleet.addNode("one");
-    await fleet.startNode(node);
-    await eventually("the node is well", () => fleet.isWell(node));
-    await Promise.all([node.program.stop(), fleet.issuer.stop()]);
-  });
-  afterAll(() => closeFleet(fleet));
-
-  interface Damage {
-    readonly what: string;
-    readonly file: string;
-    /** What is written instead; nothing for a file that is missing. */
-    readonly text?: string;
-    readonly happened: RegExp;
-    readonly cure: RegExp;
-  }
-
-  const ofIssuer: readonly Damage[] = [
-    {
-      what: "no control key",
-      file: "keys/control.key",
-      happened: /lacks keys\/control\.key/,
-      cure: /herald init/,
-    },
-    { what: "no root", file: "root.pub", happened: /lacks root\.pub/, cure: /herald init/ },
-    {
-      what: "another sealing key",
-      file: "keys/sealing.key",
-      text: "x".repeat(32),
-      happened: /keys\/control\.key.*sealed under another key/,
-      cure: /backup/,
-    },
-    {
-      what: "no sealing key",
-      file: "keys/sealing.key",
-      happened: /lacks keys\/sealing\.key/,
-      cure: /backup/,
-    },
-    {
-      what: "a damaged certificate",
-      file: "control.cert",
-      text: "junk",
-      happened: /control\.cert/,
-      cure: /backup/,
-    },
-    { what: "a damaged epoch", file: "epoch", text: "junk", happened: /epoch/, cure: /backup/ },
-    {
-      what: "a damaged journal",
-      file: "journal",
-      text: "junk\njunk\n",
-      happened: /journal, line 1/,
-      cure: /backup/,
-    },
-  ];
-
-  test.for(ofIssuer)("of an issuer: $what", async (damage) => {
-    const copy = join(fleet.folder, "damaged");
-    cpSync(join(fleet.folder, "issuer"), copy, { recursive: true });
-    onTestFinished(() => rmSync(copy, { recursive: true }));
-    breakFile(join(copy, damage.file), damage.text);
-    expectTold(await runHerald(["issuer", "--config", join(copy, "issuer.yaml")]), damage);
-  });
-
-  const ofNode: readonly Damage[] = [
-    {
-      what: "a damaged identity",
-      file: "identity.json",
-      text: "junk",
-      happened: /identity\.json/,
-      cure: /enrol/,
-    },
-  ];
-
-  test.for(ofNode)("of a node: $what", async (damage) => {
-    const copy = join(fleet.folder, "other");
-    cpSync(node.folder, copy, { recursive: true });
-    onTestFinished(() => rmSync(copy, { recursive: true }));
-    breakFile(join(copy, "state", damage.file), damage.text);
-    expectTold(await runHerald(["node", "--config", join(copy, "node.yaml")]), damage);
-  });
-
-  test("what can be had again does not keep a node from starting", async () => {
-    for (const name of ["state", "consumers.json"])
-      writeFileSync(join(node.folder, "state", name), "junk");
-    mkdirSync(join(node.folder, "state", "svids"), { recursive: true });
-    appendFileSync(join(node.folder, "state", "svids", "junk.json"), "junk");
-    await fleet.startIssuer();
-    await fleet.startNode(node);
-    await eventually("the node is well", () => fleet.isWell(node));
-  });
-});
-
 test("a configuration that is wrong: key and line, exit code 2", async () => {
   const fleet = await fleetOfTest();
   appendFileSync(fleet.issuerConfig, "headInterval: soon\n");
@@ -303,8 +194,3 @@ test("a configuration that is wrong: key and line, exit code 2", async () => {
   expect(err).toContain(`issuer.yaml:${lines}: headInterval: "soon" will not do`);
   expect(code).toBe(2);
 });
-
-function breakFile(path: string, text: string | undefined): void {
-  if (text === undefined) rmSync(path);
-  else writeFileSync(path, text);
-}

@@ -256,17 +256,38 @@ describe("over a restart of the daemon", () => {
     expect(restarted(world).consumers.report()).toEqual([]);
   });
 
-  test("whoever comes back is the same again, and after half a minute what it said before counts no more", async () => {
+  test("whoever comes back for a name is the same again, and still has what it accepted of it", () => {
     const world = new World();
-    world.consumers.sent(world.stream(7), [bundle(5)]);
+    const before = world.stream(7);
+    world.consumers.sent(before, [bundle(5)]);
+    world.consumers.acknowledged(before, [bundle(5)]);
+    restarted(world);
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(6)]);
+    expect(world.consumers.report()).toHaveLength(1);
+    expect(world.sequences(7)).toEqual([6n, 5n]);
+    world.consumers.acknowledged(stream, [bundle(6)]);
+    expect(world.sequences(7)).toEqual([6n, 6n]);
+  });
+
+  test("a name nobody comes back for counts half a minute more", async () => {
+    const world = new World();
+    world.consumers.sent(world.stream(7), [bundle(5, "ALL")]);
     restarted(world);
     const stream = world.stream(7);
     world.consumers.sent(stream, [bundle(6)]);
     world.consumers.acknowledged(stream, [bundle(6)]);
-    expect(world.consumers.report()).toHaveLength(1);
     expect(world.sequences(7)).toEqual([6n, 0n]);
     await world.clock.advance(30_001);
     expect(world.sequences(7)).toEqual([6n, 6n]);
+  });
+
+  test("a refusal outlives it", () => {
+    const world = new World();
+    const stream = world.stream(7);
+    world.consumers.sent(stream, [bundle(5)]);
+    world.consumers.refused(stream, { ...bundle(5), message: "no" });
+    expect(restarted(world).of(7)?.refusal).toEqual({ name: "ROOTCA", reason: "no" });
   });
 
   test.for(["", "{}", '[{"id":"sds-7-s7"}]', "[ ]"])(

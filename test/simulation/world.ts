@@ -184,7 +184,7 @@ export class World {
   /** An issuer whose audit stream lost records gives up, and its supervisor starts it anew; anything else is mended by its next tick. */
   #notBack(thrown: unknown): void {
     const isBehind = thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND";
-    this.trace.push(isBehind ? "issuer gives up" : "issuer is not back yet");
+    this.trace.push(isBehind ? "issuer gives up" : `issuer is not back yet: ${String(thrown)} ${String((thrown as Error).cause)}`);
     if (isBehind) this.issuer.kill();
   }
 

@@ -1,24 +1,16 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
-import { onTestFinished } from "vitest";
-import { Fleet, type FleetOptions, heraldMain } from "../../demo/fleet.ts";
+import { onTestFinished, vi } from "vitest";
+import { Fleet, type FleetOptions } from "../../demo/fleet.ts";
 import { openStage, type Stage } from "../../demo/stage.ts";
 import { envoyPath, envoySkipped, natsServerPath } from "./parts.ts";
 
-/** What a program that ran to its end said and did. */
-export interface Ran {
-  /** Null when a signal ended it. */
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
+/** A fleet comes up in two seconds on a machine that has nothing else to do, and in many where two suites share two cores. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 /** A fresh folder with a short path, for sockets. */
-export function makeFolder(): string {
+function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), "he-"));
 }
 
@@ -62,26 +54,4 @@ function showLogs(fleet: Fleet): void {
     const lines = readFileSync(join(folder, name), "utf8").trimEnd().split("\n").slice(-25);
     process.stderr.write(`--- ${name}\n${lines.map((line) => line.slice(0, 500)).join("\n")}\n`);
   }
-}
-
-/** Runs `herald` in a process of its own until it ends; after `withinMs` it is told to. */
-export async function runHerald(
-  args: readonly string[],
-  {
-    env = {},
-    withinMs = 20_000,
-  }: { readonly env?: NodeJS.ProcessEnv; readonly withinMs?: number } = {},
-): Promise<Ran> {
-  const child = spawn(process.execPath, [heraldMain, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
-  });
-  const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
-  const [out, err, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "exit") as Promise<[number | null]>,
-  ]);
-  clearTimeout(timer);
-  return { code, out, err };
 }

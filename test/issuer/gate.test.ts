@@ -1,0 +1,217 @@
+import { describe, expect, test } from "vitest";
+import type { Ack, ConsumerReport, NodeRecordState } from "../../src/core/envelope/payloads.ts";
+import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe/spiffe-id.ts";
+import {
+  type GateFacts,
+  liveNodes,
+  waitingForBundle,
+  waitingForReissue,
+} from "../../src/issuer/gate.ts";
+
+const now = Date.UTC(2026, 10, 22, 12);
+const trustDomain = parseTrustDomain("example.org");
+const node = parseSpiffeId("spiffe://example.org/herald/node/join_token/east");
+const bundle = { trustDomain, sequence: 2n ** 32n + 50n, key: "bundle.x", seq: 50n, term: 3n };
+const oldAuthority = "aa";
+
+const record: NodeRecordState = {
+  td: trustDomain,
+  at: now,
+  key: "record.x",
+  version: { epoch: 1n, term: 1n, seq: 1n },
+  node,
+  current: { keyId: "0".repeat(64), spki: "" },
+  next: null,
+  retired: [],
+  labels: {},
+  banned: false,
+  enrolledAt: now,
+  expiresAt: now + 1000,
+};
+
+const consumer: ConsumerReport = {
+  id: "sds-1-1",
+  kind: "sds",
+  connected: true,
+  sent: { [trustDomain]: bundle.sequence },
+  acknowledged: { [trustDomain]: bundle.sequence },
+  flushedAt: 0,
+  heldUntil: now + 1000,
+  refusal: null,
+};
+
+const ack: Ack = {
+  td: trustDomain,
+  at: now,
+  id: "request",
+  node,
+  boot: "boot",
+  counter: 1,
+  highest: null,
+  applied: { [bundle.key]: { epoch: 1n, term: 3n, seq: 50n } },
+  consumers: [],
+  authorities: [],
+};
+
+function facts(of: {
+  readonly record?: Partial<NodeRecordState>;
+  readonly ack?: Partial<Ack> | "none";
+}): GateFacts {
+  const told = of.ack === "none" ? undefined : { ...ack, ...of.ack };
+  return { now, records: [{ ...record, ...of.record }], ackOf: () => told };
+}
+
+const behind = {
+  sent: { [trustDomain]: bundle.sequence },
+  acknowledged: { [trustDomain]: bundle.sequence - 1n },
+};
+
+describe("the gate before an authority signs: has everybody its root?", () => {
+  test.for<readonly [string, Partial<Ack>, string]>([
+    ["a node that applied it", {}, ""],
+    [
+      "a node that applied a newer one",
+      { applied: { [bundle.key]: { epoch: 1n, term: 3n, seq: 51n } } },
+      "",
+    ],
+    [
+      "a node that applied one of a later term",
+      { applied: { [bundle.key]: { epoch: 1n, term: 4n, seq: 1n } } },
+      "",
+    ],
+    [
+      "a node with an older one",
+      { applied: { [bundle.key]: { epoch: 1n, term: 3n, seq: 49n } } },
+      "has not acknowledged the bundle",
+    ],
+    [
+      "a node with a higher seq of an earlier term",
+      { applied: { [bundle.key]: { epoch: 1n, term: 2n, seq: 99n } } },
+      "has not acknowledged the bundle",
+    ],
+    ["a node with none", { applied: {} }, "has not acknowledged the bundle"],
+  ])("GATE-01: %s", ([, told, reason]) => {
+    const waiting = waitingForBundle(facts({ ack: told }), bundle);
+    expect(waiting.map((one) => one.reason).join()).toBe(reason);
+  });
+
+  test("GATE-01: a node that never told is waited for, by name", () => {
+    expect(waitingForBundle(facts({ ack: "none" }), bundle)).toEqual([
+      { node, consumer: "", reason: "has not acknowledged the bundle", blocks: false },
+    ]);
+  });
+
+  test.for<readonly [string, Partial<ConsumerReport>, "open" | "waits" | "blocked"]>([
+    ["acknowledged it", {}, "open"],
+    ["acknowledged a newer one", { acknowledged: { [trustDomain]: bundle.sequence + 1n } }, "open"],
+    ["acknowledged the one before", behind, "waits"],
+    ["acknowledged nothing", { acknowledged: {} }, "waits"],
+    ["was given SVIDs alone, and no bundle", { sent: {}, acknowledged: {} }, "open"],
+    ["refused it (NACK)", { refusal: { name: "ROOTCA", reason: "bad" } }, "blocked"],
+    [
+      "refused it and lags behind",
+      { ...behind, refusal: { name: "ROOTCA", reason: "bad" } },
+      "blocked",
+    ],
+    [
+      "is away, and what it holds lives",
+      { ...behind, connected: false, heldUntil: now + 1 },
+      "waits",
+    ],
+    [
+      "is away, and what it held has ended",
+      { ...behind, connected: false, heldUntil: now },
+      "open",
+    ],
+    ["is away and had acknowledged it", { connected: false, heldUntil: now + 1 }, "open"],
+    ["is connected though what it held has ended", { ...behind, heldUntil: now }, "waits"],
+    [
+      "cannot acknowledge and was flushed just now",
+      { kind: "workload-api", flushedAt: now },
+      "waits",
+    ],
+    [
+      "cannot acknowledge and was flushed 9,999 ms ago",
+      { kind: "workload-api", flushedAt: now - 9999 },
+      "waits",
+    ],
+    [
+      "cannot acknowledge and was flushed 10 s ago",
+      { kind: "workload-api", flushedAt: now - 10_000 },
+      "open",
+    ],
+    [
+      "cannot acknowledge and was never flushed the new one",
+      { ...behind, kind: "workload-api" },
+      "waits",
+    ],
+  ])("GATE-02: a consumer that %s", ([, told, outcome]) => {
+    const consumers = [{ ...consumer, ...told }];
+    const waiting = waitingForBundle(facts({ ack: { consumers } }), bundle);
+    const seen = waiting.length === 0 ? "open" : waiting[0]?.blocks === true ? "blocked" : "waits";
+    expect(seen).toBe(outcome);
+    if (outcome !== "open") expect(waiting[0]?.consumer).toBe("sds-1-1");
+  });
+
+  test("GATE-02: a refusal is named with what was refused", () => {
+    const consumers = [{ ...consumer, refusal: { name: "ROOTCA", reason: "empty" } }];
+    const [waiting] = waitingForBundle(facts({ ack: { consumers } }), bundle);
+    expect(waiting?.reason).toBe("refused ROOTCA: empty");
+  });
+});
+
+describe("live nodes", () => {
+  test.for<readonly [string, Parameters<typeof facts>[0], boolean]>([
+    ["its SVID lives", {}, true],
+    ["its SVID has ended", { record: { expiresAt: now } }, false],
+    [
+      "its SVID has ended and a workload's lives",
+      {
+        record: { expiresAt: now },
+        ack: { authorities: [{ authority: "bb", svids: 1, until: now + 1 }] },
+      },
+      true,
+    ],
+    [
+      "all of its SVIDs have ended",
+      {
+        record: { expiresAt: now },
+        ack: { authorities: [{ authority: "bb", svids: 1, until: now }] },
+      },
+      false,
+    ],
+    ["it is banned", { record: { banned: true } }, false],
+    ["it has told nothing yet", { ack: "none" }, true],
+  ])("GATE-03: counts while %s: %#", ([, of, counts]) => {
+    expect(liveNodes(facts(of)).length).toBe(counts ? 1 : 0);
+    expect(
+      waitingForBundle(
+        facts({ ...of, ack: of.ack === "none" ? "none" : { ...of.ack, applied: {} } }),
+        bundle,
+      ).length,
+    ).toBe(counts ? 1 : 0);
+  });
+});
+
+describe("the gate before a rotation is done: is any SVID of the old authority left? (INV-6)", () => {
+  const use = (authority: string, until: number) => ({
+    authorities: [{ authority, svids: 3, until }],
+  });
+  test.for<readonly [string, Parameters<typeof facts>[0], string]>([
+    ["none is left", { ack: use("bb", now + 1) }, ""],
+    ["some live", { ack: use(oldAuthority, now + 1) }, "3 live SVID(s) of the old authority"],
+    ["the last has just ended", { ack: use(oldAuthority, now) }, ""],
+    [
+      "the node has told nothing",
+      { ack: "none" },
+      "has not told which authorities its SVIDs chain to",
+    ],
+    ["the node is dead and told nothing", { ack: "none", record: { expiresAt: now } }, ""],
+  ])("GATE-04: %s", ([, of, reason]) => {
+    expect(
+      waitingForReissue(facts(of), oldAuthority)
+        .map((one) => one.reason)
+        .join(),
+    ).toBe(reason);
+  });
+});

@@ -1,0 +1,66 @@
+import type { Entry, NodeSelection } from "../../../src/core/policy/entry.ts";
+import { parseSelector } from "../../../src/core/spiffe/selector.ts";
+import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
+import type { NewEntry } from "../../../src/issuer/entries.ts";
+import type { IssuerSettings, Operator } from "../../../src/issuer/issuer.ts";
+import { HeldClock } from "../../support/held-clock.ts";
+import { SeededRandom } from "../../support/seeded-random.ts";
+import { Asker } from "../../support/simulation-asker.ts";
+import { type SimulationDomain, simulationDomain } from "../../support/simulation-domain.ts";
+import { SimulationIssuer } from "../../support/simulation-issuer.ts";
+
+/** Who gives orders in these tests. */
+export const operator: Operator = { uid: 0, pid: 1 };
+
+/** An issuer at work, its machine, and the clock that it goes by. */
+export interface Office {
+  readonly domain: SimulationDomain;
+  readonly clock: HeldClock;
+  readonly host: SimulationIssuer;
+  /** A join string for a node of this name. */
+  token(nodeName: string, labels?: Readonly<Record<string, string>>): Promise<string>;
+  /** A node that is not enrolled. */
+  stranger(name: string): Asker;
+  /** A node that is. */
+  node(name: string, labels?: Readonly<Record<string, string>>): Promise<Asker>;
+  entry(path: string, nodes?: NodeSelection): Promise<Entry>;
+}
+
+/** Opens one. */
+export async function openOffice(settings: Partial<IssuerSettings> = {}): Promise<Office> {
+  const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
+  const domain = await simulationDomain(clock.now());
+  const host = new SimulationIssuer({ domain, clock, random: new SeededRandom(1), settings });
+  await host.start();
+  const office: Office = {
+    domain,
+    clock,
+    host,
+    async token(nodeName, labels = {}) {
+      return (await host.issuer.createToken({ nodeName, labels }, operator)).joinString;
+    },
+    stranger: (name) => new Asker({ domain, host, clock, name }),
+    async node(name, labels = {}) {
+      const asker = office.stranger(name);
+      await asker.enrol(await office.token(name, labels));
+      return asker;
+    },
+    async entry(path, nodes = { kind: "all" }) {
+      return await host.issuer.createEntry(newEntry(path, nodes), operator);
+    },
+  };
+  return office;
+}
+
+/** What an operator would type for a workload that runs as user 1000. */
+export function newEntry(path: string, nodes: NodeSelection = { kind: "all" }): NewEntry {
+  return {
+    spiffeId: parseSpiffeId(`spiffe://example.org${path}`),
+    nodes,
+    selectors: [parseSelector("unix:uid:1000")],
+    x509TtlSeconds: 0,
+    dnsNames: [],
+    hint: "",
+    priority: 0,
+  };
+}
