@@ -9,7 +9,7 @@ export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
   {
-    withinMs = 20_000,
+    withinMs = 45_000,
     everyMs = 20,
   }: { readonly withinMs?: number; readonly everyMs?: number } = {},
 ): Promise<T> {

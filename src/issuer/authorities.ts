@@ -7,7 +7,7 @@ import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import { IssuerError } from "./error.ts";
-import { newId, newSerial } from "./identifiers.ts";
+import { newSerial } from "./identifiers.ts";
 import type { AuthorityKeys } from "./ports.ts";
 import type { Change, SignedState } from "./signed-state.ts";
 
@@ -63,13 +63,8 @@ export class Authorities {
   }
 
   /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
-  async create(): Promise<{
-    readonly id: string;
-    readonly der: Uint8Array;
-    readonly notAfter: number;
-  }> {
+  async create(id: string): Promise<{ readonly der: Uint8Array; readonly notAfter: number }> {
     const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
-    const id = newId(random);
     const now = clock.now();
     const notAfter = now + lifetimeMs;
     const der = await createAuthority({
@@ -79,7 +74,7 @@ export class Authorities {
       notBefore: now - backdateMs,
       notAfter,
     });
-    return { id, der, notAfter };
+    return { der, notAfter };
   }
 
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */

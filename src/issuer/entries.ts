@@ -20,10 +20,27 @@ import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
-import type { Change, SignedState } from "./signed-state.ts";
+import type { Change, Page, SignedState } from "./signed-state.ts";
 
 /** Entries per page, and in the index itself: what a change costs every node to read does not grow with the number of entries (ND-11). */
 const entriesPerPage = 32;
+
+/** With these an entry stays below 32 KiB, and a page of them below what one message carries. */
+const mostSelectors = 16;
+const mostDnsNames = 16;
+
+/** @throws IssuerError LABEL_INVALID */
+export function refuseLabels(labels: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(labels)) {
+    if (/^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$/.test(name) && value.length <= 256) continue;
+    throw new IssuerError(
+      "LABEL_INVALID",
+      `label ${JSON.stringify(name.slice(0, 80))}: names have 1 to 63 of letters, digits, . _ / -, values at most 256 characters`,
+    );
+  }
+  if (Object.keys(labels).length > 16)
+    throw new IssuerError("LABEL_INVALID", "there are more than 16 labels");
+}
 
 /** What an operator gives to make an entry. */
 export interface NewEntry {
@@ -112,13 +129,15 @@ export class Entries {
   /** Signs all views anew: at the start of a term. */
   async refreshViews(): Promise<void> {
     const records = this.#options.state.list("node-record");
-    await this.#options.state.change(
-      () => [
-        groupIndexChange(() => this.#shared()),
-        ...records.map((record) => this.manifestChange(record)),
-      ],
-      () => this.#storePages(this.#shared()),
-    );
+    await this.#options.state.change(() => [
+      groupIndexChange(() => this.#shared()),
+      ...records.map((record) => this.manifestChange(record)),
+    ]);
+  }
+
+  /** The pages that the group index names now. */
+  pages(): readonly Page[] {
+    return pagesOf(this.#shared());
   }
 
   /** The manifest of one node as a change; also used when the node enrols. */
@@ -144,7 +163,6 @@ export class Entries {
 
   /**
    * Writes one entry and the views that show it as one change. A crash in between is repaired at the next start, which signs every view anew.
-   * Pages come first, since the index names them by content.
    */
   async #write(
     nodes: NodeSelection,
@@ -152,23 +170,20 @@ export class Entries {
   ): Promise<void> {
     const { state } = this.#options;
     let after: readonly Entry[] = [];
-    await state.change(
-      () => {
-        const { id, build } = decide();
-        const others = this.list().filter((entry) => entry.id !== id);
-        const entry: Change = {
-          kind: "entry",
-          key: entryKey(id),
-          content(stamp) {
-            const built = build(stamp.version.seq);
-            after = built === null ? others : [...others, built].toSorted(compareEntries);
-            return { ...stamp, entry: built };
-          },
-        };
-        return [entry, ...this.#viewChanges(nodes, () => after)];
-      },
-      () => (nodes.kind === "ids" ? Promise.resolve() : this.#storePages(after.filter(isShared))),
-    );
+    await state.change(() => {
+      const { id, build } = decide();
+      const others = this.list().filter((entry) => entry.id !== id);
+      const entry: Change = {
+        kind: "entry",
+        key: entryKey(id),
+        content(stamp) {
+          const built = build(stamp.version.seq);
+          after = built === null ? others : [...others, built].toSorted(compareEntries);
+          return { ...stamp, entry: built };
+        },
+      };
+      return [entry, ...this.#viewChanges(nodes, () => after)];
+    });
   }
 
   #viewChanges(nodes: NodeSelection, entries: () => readonly Entry[]): readonly Change[] {
@@ -183,10 +198,6 @@ export class Entries {
     return this.list().filter(isShared);
   }
 
-  async #storePages(shared: readonly Entry[]): Promise<void> {
-    for (const page of pagesOf(shared)) await this.#options.state.storePage(page.key, page.bytes);
-  }
-
   #refuseInvalid(wanted: NewEntry): void {
     const { trustDomain, maxTtlSeconds } = this.#options;
     const refuse = (field: string, why: string): never => {
@@ -198,6 +209,14 @@ export class Entries {
       refuse("spiffe-id", "a workload's ID has a path, such as /web");
     if (isReserved(wanted.spiffeId))
       refuse("spiffe-id", "paths below /herald/ are reserved for Herald's own nodes and issuers");
+    if (wanted.selectors.length > mostSelectors)
+      refuse(
+        "selector",
+        `${wanted.selectors.length} are given; ${mostSelectors} at most, and all of them must match`,
+      );
+    if (wanted.dnsNames.length > mostDnsNames)
+      refuse("dns-name", `${wanted.dnsNames.length} are given; ${mostDnsNames} at most`);
+    if (wanted.nodes.kind === "labels") refuseLabels(wanted.nodes.labels);
     if (wanted.selectors.length === 0)
       refuse(
         "selector",

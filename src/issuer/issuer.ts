@@ -103,6 +103,7 @@ export class Issuer {
     const { trust, journal, settings } = options;
     const state = new SignedState({
       ...options,
+      pages: () => this.entries.pages(),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
     const audit = new AuditChain({
@@ -126,7 +127,14 @@ export class Issuer {
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
-    this.rotation = new Rotation({ ...parts, brokerPins: options.bus.brokerPins });
+    const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
+    const { authorityLifetimeMs } = settings;
+    this.rotation = new Rotation({
+      ...parts,
+      brokerPins: options.bus.brokerPins,
+      longestLifeMs,
+      authorityLifetimeMs,
+    });
     const signing = new Signing({
       ...parts,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
@@ -163,7 +171,7 @@ export class Issuer {
     });
     for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
     await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.active() === undefined) await this.rotation.begin();
+    if (this.authorities.list().length === 0) await this.rotation.begin();
     await this.#state.change(() => [
       bundleChange({
         trustDomain,
@@ -261,7 +269,13 @@ export class Issuer {
   }
 
   async #recordOrder(verb: string, subject: string, by: Operator): Promise<void> {
-    await this.#audit.record({ kind: "admin", verb, subject, uid: by.uid, pid: by.pid });
+    await this.#audit.record({
+      kind: "admin",
+      verb,
+      subject: subject.slice(0, 512),
+      uid: by.uid,
+      pid: by.pid,
+    });
   }
 
   #resumeAck(record: JournalRecord): void {

@@ -28,6 +28,10 @@ export interface RotationOptions {
   readonly acknowledgements: Acknowledgements;
   readonly audit: AuditChain;
   readonly brokerPins: readonly string[];
+  /** Of any SVID, a node's or a workload's. */
+  readonly longestLifeMs: number;
+  /** Of an authority. */
+  readonly authorityLifetimeMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -61,18 +65,19 @@ export class Rotation {
 
   /** The very first authority: there is nobody yet whose trust could break, so it is active at once. */
   async begin(): Promise<void> {
-    const made = await this.#options.authorities.create();
-    const first = {
-      authority: made.id,
-      certificate: Buffer.from(made.der).toString("base64"),
-      notAfter: made.notAfter,
-    };
+    const id = newId(this.#options.random);
     await this.#options.audit.record({
       kind: "authority",
-      authority: made.id,
+      authority: id,
       status: "active",
       by: "first start",
     });
+    const made = await this.#options.authorities.create(id);
+    const first = {
+      authority: id,
+      certificate: Buffer.from(made.der).toString("base64"),
+      notAfter: made.notAfter,
+    };
     await this.#options.state.change(() => [
       authorityChange(first, "active"),
       this.#bundle([{ ...first, status: "active" }]),
@@ -82,34 +87,34 @@ export class Rotation {
   /** Makes and publishes the next authority. @throws IssuerError ROTATION_RUNNING */
   async start(by: string): Promise<RotationProgress> {
     const { authorities, audit, state, random } = this.#options;
-    const running = this.running();
-    if (running !== undefined)
-      throw new IssuerError(
-        "ROTATION_RUNNING",
-        `rotation ${running.rotation} is under way (step ${running.step}); \`herald ca list\` shows it`,
-      );
+    this.#refuseSecond();
     const active = authorities.active();
     if (active === undefined)
       throw new IssuerError("AUTHORITY_MISSING", "there is no active authority to rotate from");
-    const made = await authorities.create();
+    // The record first: while the audit stream is away no key is made, however often it is tried.
+    const id = newId(random);
+    await audit.record({ kind: "authority", authority: id, status: "prepared", by });
+    const made = await authorities.create(id);
     const next = {
-      authority: made.id,
+      authority: id,
       certificate: Buffer.from(made.der).toString("base64"),
       notAfter: made.notAfter,
     };
-    await audit.record({ kind: "authority", authority: made.id, status: "prepared", by });
     const rotation = newId(random);
-    await state.change(() => [
-      authorityChange(next, "prepared"),
-      this.#bundle([...authorities.trusted(), { ...next, status: "prepared" }]),
-      this.#step({
-        rotation,
-        step: "prepare",
-        from: active.authority,
-        to: next.authority,
-        startedAt: this.#options.clock.now(),
-      }),
-    ]);
+    await state.change(() => {
+      this.#refuseSecond();
+      return [
+        authorityChange(next, "prepared"),
+        this.#bundle([...authorities.trusted(), { ...next, status: "prepared" }]),
+        this.#step({
+          rotation,
+          step: "prepare",
+          from: active.authority,
+          to: next.authority,
+          startedAt: this.#options.clock.now(),
+        }),
+      ];
+    });
     this.#options.log.info(
       { rotation, authority: next.authority },
       "new authority prepared; its root is in every bundle from now on",
@@ -140,9 +145,44 @@ export class Rotation {
 
   async #advance(): Promise<void> {
     for (let rotation = this.running(); rotation !== undefined; rotation = this.running()) {
-      if (this.#waiting(rotation, this.#facts()).length > 0) return;
+      const waiting = this.#waiting(rotation, this.#facts());
+      if (waiting.length > 0 && !this.#isOutOfTime(rotation)) return;
+      if (waiting.length > 0) await this.#passBy(rotation, waiting);
       await this.#take(rotation);
     }
+  }
+
+  /** A gate that never opens would end in an authority that has ended, for everybody: in its last tenth those who wait are passed by. */
+  #isOutOfTime(rotation: RotationState): boolean {
+    const from = this.#options.authorities.find(rotation.from);
+    return (
+      from !== undefined &&
+      from.notAfter - this.#options.clock.now() < this.#options.authorityLifetimeMs / 10
+    );
+  }
+
+  async #passBy(rotation: RotationState, waiting: readonly Waiting[]): Promise<void> {
+    const named = [...new Set(waiting.map(({ node, consumer }) => `${node} ${consumer}`.trim()))];
+    this.#options.log.error(
+      {
+        alarm: "rotation-forced",
+        rotation: rotation.rotation,
+        step: rotation.step,
+        passed: named.slice(0, 20),
+      },
+      "the old authority ends soon: the rotation goes on without these",
+    );
+    const by =
+      `rotation ${rotation.rotation}, step ${rotation.step}: out of time, passing ${named.length}: ${named.join(", ")}`.slice(
+        0,
+        2000,
+      );
+    await this.#options.audit.record({
+      kind: "authority",
+      authority: rotation.to,
+      status: "active",
+      by,
+    });
   }
 
   async #take(rotation: RotationState): Promise<void> {
@@ -161,6 +201,15 @@ export class Rotation {
       case "done":
         return;
     }
+  }
+
+  #refuseSecond(): void {
+    const running = this.running();
+    if (running === undefined) return;
+    throw new IssuerError(
+      "ROTATION_RUNNING",
+      `rotation ${running.rotation} is under way (step ${running.step}); \`herald ca rotate --watch\` follows it`,
+    );
   }
 
   async #activate(rotation: RotationState): Promise<void> {
@@ -207,8 +256,7 @@ export class Rotation {
           trustDomain,
           sequence: spiffeSequence(bundle),
           key,
-          seq: bundle.seq,
-          term: bundle.term,
+          version: bundle,
         });
       case "reissue": {
         const from = authorities.find(rotation.from);
@@ -227,6 +275,7 @@ export class Rotation {
     const { state, clock, acknowledgements } = this.#options;
     return {
       now: clock.now(),
+      longestLifeMs: this.#options.longestLifeMs,
       records: state.list("node-record"),
       ackOf: (node) => acknowledgements.newest(node),
     };

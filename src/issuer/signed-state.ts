@@ -7,7 +7,7 @@ import {
 } from "../core/envelope/envelope.ts";
 import type { Kind, Payloads } from "../core/envelope/kinds.ts";
 import { merkleRoot } from "../core/envelope/merkle.ts";
-import { isGroupPageKey } from "../core/envelope/object-keys.ts";
+import { groupIndexKey, isGroupPageKey } from "../core/envelope/object-keys.ts";
 import type { ObjectRef, StateObject } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import {
@@ -64,9 +64,20 @@ export interface SignedStateOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** What the group index names by content, as of now: stored before the index is. */
+  readonly pages: () => readonly Page[];
   /** Called with what was just written, when nodes can read it. */
   readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
 }
+
+/** Bytes that a signed object names by their hash. */
+export interface Page {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}
+
+/** An object has to fit into one message of the broker (1 MiB with headers, by default). */
+const mostObjectBytes: number = 768 * 1024;
 
 /**
  * All signed state of one issuer. Truth is its journal: an object is signed, journalled (synced), stored where nodes read it, and only
@@ -78,6 +89,8 @@ export class SignedState {
   readonly #objects = new Map<string, AnyOpened>();
   /** Keys that are in the journal and not yet in the store. */
   readonly #pending = new Set<string>();
+  /** Pages known to be in the store. */
+  #storedPages = new Set<string>();
   #epoch = 0n;
   #term = 0n;
   #seq = 0n;
@@ -92,8 +105,7 @@ export class SignedState {
   async open(
     objects: readonly { readonly key: string; readonly bytes: Uint8Array }[],
   ): Promise<void> {
-    for (const { key, bytes } of objects)
-      this.#adopt(this.#verify(key, bytes, this.#options.trust.atAnyTime()));
+    for (const { key, bytes } of objects) this.#adopt(this.#verify(key, bytes));
     await this.reconcile();
   }
 
@@ -164,24 +176,22 @@ export class SignedState {
 
   /**
    * Writes objects in one go. `decide` sees the state with no other write under way; what it returns is signed, journalled and stored in that
-   * order. `beforeStore` puts in place what the new objects name, such as pages. Resolves when nodes can read it.
+   * order. Resolves when nodes can read it.
    *
    * @throws IssuerError FENCED (nothing happened), STORE_PENDING (journalled and in force; nodes will read it once the bus is back).
    */
-  change(decide: () => readonly Change[], beforeStore?: () => Promise<void>): Promise<void> {
+  change(decide: () => readonly Change[]): Promise<void> {
     return this.#exclusively(async () => {
       if (this.#fenced) throw fencedError();
       const changes = decide();
       const signed: AnyOpened[] = [];
       for (const change of changes) signed.push(await this.#sign(change));
+      for (const object of signed) refuseTooLarge(object);
       await this.#options.journal.append(
         signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
       );
       for (const object of signed) this.#adopt(object);
-      await this.#store(
-        signed.map((object) => object.payload.key),
-        beforeStore,
-      );
+      await this.#store(signed.map((object) => object.payload.key));
       // Not before: a head that names what nobody can read yet makes every node ask for it in vain.
       this.#options.onWritten(new Set(signed.map((object) => object.kind)));
     });
@@ -198,11 +208,6 @@ export class SignedState {
       this.#adopt(object);
       await this.#store([key]);
     });
-  }
-
-  /** Stores bytes that a signed object names by hash: a page of the group index. */
-  async storePage(key: string, bytes: Uint8Array): Promise<void> {
-    await this.#options.store.put(key, bytes);
   }
 
   /** Compares the store with the journal's truth and mends whichever is behind. Safe to run at any time. */
@@ -233,7 +238,13 @@ export class SignedState {
     }
     // A write that was thought to have failed may have arrived: only what is behind still waits.
     this.#pending.clear();
-    await this.#store(behind);
+    const pages = this.#options.pages();
+    this.#storedPages = new Set(
+      pages.filter((page) => sameBytes(remote.get(page.key), page.bytes)).map((page) => page.key),
+    );
+    // The index is stored again when a page of it was lost, and the page before it.
+    const lacksPages = this.#storedPages.size < pages.length;
+    await this.#store(lacksPages ? [...new Set([...behind, groupIndexKey])] : behind);
   }
 
   /** Is this object of the store newer than ours? A newer term than our own means that another issuer leads. */
@@ -250,9 +261,9 @@ export class SignedState {
     return order > 0;
   }
 
-  async #store(keys: readonly string[], before?: () => Promise<void>): Promise<void> {
+  async #store(keys: readonly string[]): Promise<void> {
     for (const key of keys) this.#pending.add(key);
-    const prepared = before?.();
+    const prepared = keys.includes(groupIndexKey) ? this.#storePages() : undefined;
     const results = await Promise.allSettled(
       keys.map(async (key) => {
         await prepared;
@@ -272,6 +283,15 @@ export class SignedState {
         },
       );
     }
+  }
+
+  /** Only those that are not there yet: a change of one entry changes one page. */
+  async #storePages(): Promise<void> {
+    const pages = this.#options.pages();
+    for (const { key, bytes } of pages) {
+      if (!this.#storedPages.has(key)) await this.#options.store.put(key, bytes);
+    }
+    this.#storedPages = new Set(pages.map((page) => page.key));
   }
 
   async #sign(change: Change): Promise<AnyOpened> {
@@ -296,7 +316,7 @@ export class SignedState {
   #verify(
     key: string,
     bytes: Uint8Array,
-    keys: KeyFinder = this.#options.trust.at(this.#options.clock.now()),
+    keys: KeyFinder = this.#options.trust.atAnyTime(),
   ): AnyOpened {
     const opened = openEnvelope(bytes, stateKinds, keys) as AnyOpened;
     if (opened.payload.key !== key || opened.payload.td !== this.#options.trust.trustDomain) {
@@ -351,6 +371,14 @@ export function fencedError(): IssuerError {
   return new IssuerError(
     "FENCED",
     "another issuer has taken the lead with a higher term; restart this one to take it back",
+  );
+}
+
+function refuseTooLarge(object: AnyOpened): void {
+  if (object.bytes.byteLength <= mostObjectBytes) return;
+  throw new IssuerError(
+    "OBJECT_TOO_LARGE",
+    `${object.payload.key} would have ${object.bytes.byteLength} bytes, ${mostObjectBytes} fit; select nodes by label instead of naming them, or use fewer selectors`,
   );
 }
 

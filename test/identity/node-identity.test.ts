@@ -1,8 +1,10 @@
-import { createPublicKey } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { openEnvelope, verifyingKey } from "../../src/core/envelope/envelope.ts";
 import { formatJoinString, parseJoinString } from "../../src/core/envelope/join-string.ts";
 import { sealSecret } from "../../src/core/envelope/sealed-secret.ts";
 import { spkiOf } from "../../src/core/envelope/signers.ts";
+import { onlyKey } from "../../src/core/envelope/trust.ts";
 import { readCsr } from "../../src/core/x509/csr.ts";
 import { IdentityError } from "../../src/identity/error.ts";
 import { NodeIdentity } from "../../src/identity/node-identity.ts";
@@ -21,6 +23,7 @@ import {
 const join = parseJoinString(
   formatJoinString({ token: "t1", seed: Buffer.from(seeds.token, "hex"), pin }),
 );
+const strangersX25519 = generateKeyPairSync("x25519").publicKey;
 const bus = { servers: ["tls://new:4222"], brokerPins: ["c".repeat(64)] };
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
@@ -31,7 +34,8 @@ class World extends Asking {
   readonly asked: string[] = [];
   /** Bends the issuer's answers. */
   leafOf: (spki: Uint8Array) => Uint8Array = nodeLeaf;
-  sealingKeyOf: (asked: string) => string = (asked) => asked;
+  sealingKeyOf: (asked: string) => KeyObject = (asked) =>
+    createPublicKey({ key: Buffer.from(asked, "base64"), format: "der", type: "spki" });
 
   constructor(store: TestIdentityStore = new TestIdentityStore()) {
     super();
@@ -52,11 +56,7 @@ class World extends Asking {
 
   async enrolled(bytes: Uint8Array): Promise<Uint8Array> {
     const { payload, digest } = openAs(bytes, "enrol-request");
-    const key = createPublicKey({
-      key: Buffer.from(this.sealingKeyOf(payload.sealingKey), "base64"),
-      format: "der",
-      type: "spki",
-    });
+    const key = this.sealingKeyOf(payload.sealingKey);
     return await replyTo("enrol-reply", digest, {
       node,
       chain: [this.certify(payload.csr)],
@@ -67,7 +67,10 @@ class World extends Asking {
   }
 
   async renewed(bytes: Uint8Array): Promise<Uint8Array> {
-    const { payload, digest } = requestOf(bytes, "renew-request");
+    // The key of the node's certificate, old or new, signs its requests.
+    const spki = spkiOf(this.store.identity?.privateKey ?? nodeKey);
+    const finder = onlyKey("node", verifyingKey(spki, "ES256"));
+    const { payload, digest } = openEnvelope(bytes, ["renew-request"], finder);
     return await replyTo("renew-reply", digest, { chain: [this.certify(payload.csr)], bus });
   }
 
@@ -170,14 +173,6 @@ describe("enrolment", () => {
     expect(world.store.identity).toBeUndefined();
   });
 });
-
-// RFC 7748, section 6.1: Bob's public key.
-const strangersX25519 = base64(
-  Buffer.from(
-    "302a300506032b656e032100de9edb7d7b7dbc4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
-    "hex",
-  ),
-);
 
 describe("renewal", () => {
   test("brings a new key, asked for with the old one; everything after is signed with the new one", async () => {

@@ -148,7 +148,7 @@ export class SimulationNode {
   }
 
   #identityOptions(life: Life): NodeIdentityOptions {
-    const { domain, issuer, random } = this.#options;
+    const { domain, random } = this.#options;
     const { disk, log } = this;
     const clock = life.clock(this.#options.clock);
     const { trustDomain } = domain;
@@ -170,13 +170,7 @@ export class SimulationNode {
           }),
       },
       post: (path, bytes) =>
-        life.does(async () => {
-          const { running } = issuer;
-          if (running === undefined) throw new IdentityError("NO_ANSWER", "no issuer is there");
-          return await (path === "/v1/enrol"
-            ? running.reception.enrol(bytes)
-            : running.reception.renewByHttps(bytes));
-        }),
+        life.does(() => inTime({ clock, timeoutMs: 5000 }, this.#post(path, bytes))),
       keys: promptKeys,
       clock,
       random,
@@ -184,7 +178,6 @@ export class SimulationNode {
     };
   }
 
-  /** The memory bus keeps no time, so waiting for an answer ends here. */
   #bus(life: Life, token: string): Pick<NodeBus, "read" | "subscribe" | "request"> {
     const bus = this.#options.bus.node(token);
     const clock = life.clock(this.#options.clock);
@@ -201,13 +194,27 @@ export class SimulationNode {
         ),
       request: (kind, bytes, options) =>
         life.does(() =>
-          Promise.race([
-            bus.request(kind, bytes, options),
-            pause(clock, options.timeoutMs).then(() => {
-              throw new EventsError("BUS_TIMEOUT", `no answer to ${kind} in time`);
-            }),
-          ]),
+          inTime({ clock, timeoutMs: options.timeoutMs }, bus.request(kind, bytes, options)),
         ),
     };
   }
+
+  async #post(path: string, bytes: Uint8Array): Promise<Uint8Array> {
+    const { running } = this.#options.issuer;
+    if (running === undefined) throw new IdentityError("NO_ANSWER", "no issuer is there");
+    return await (path === "/v1/enrol"
+      ? running.reception.enrol(bytes)
+      : running.reception.renewByHttps(bytes));
+  }
+}
+
+/** Neither the memory bus nor a dead issuer keeps time, so waiting for an answer ends here. */
+async function inTime(
+  { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
+  answer: Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const late = pause(clock, timeoutMs).then(() => {
+    throw new EventsError("BUS_TIMEOUT", "no answer in time");
+  });
+  return await Promise.race([answer, late]);
 }

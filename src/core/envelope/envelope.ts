@@ -72,7 +72,7 @@ const envelopeShape = z.strictObject({
     .max(16),
 });
 
-/** Signs a payload. The result is what goes over the wire and on disk. */
+/** Signs a payload. The result is what goes over the wire and on disk. @throws EnvelopeError PAYLOAD_SHAPE, PAYLOAD_NOT_COMPACT before anything is signed */
 export async function sealEnvelope<K extends Kind>(
   kind: K,
   payload: Payloads[K],
@@ -80,6 +80,8 @@ export async function sealEnvelope<K extends Kind>(
 ): Promise<{ readonly bytes: Buffer; readonly digest: string }> {
   const payloadType = payloadTypeOf(kind);
   const body = printCompactJson(payload);
+  // What could not be read back must not be signed: a journal that holds it could not be opened again.
+  readPayload(kind, body);
   const signed = preAuthEncoding(payloadType, body);
   const sig = Buffer.from(await signer.sign(signed)).toString("base64");
   const bytes = printCompactJson({
