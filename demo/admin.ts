@@ -1,4 +1,5 @@
-import type { ServiceError } from "@grpc/grpc-js";
+import { Metadata, type ServiceError } from "@grpc/grpc-js";
+import { reasonOf } from "../src/kit/errors.ts";
 import { dialUnix } from "../src/rpc/grpc-client.ts";
 import {
   AdminServiceClient,
@@ -43,7 +44,7 @@ export class Admin {
   }
 
   async joinString(nodeName: string): Promise<string> {
-    const request = { nodeName, labels: new Map<string, string>() };
+    const request = { nodeName, labels: new Map<string, string>(), replaces: false };
     const made = await answer<{ joinString: string }>((done) =>
       this.#client.createJoinToken(request, done),
     );
@@ -89,17 +90,31 @@ export class Admin {
     return active;
   }
 
-  /** Rotates the CA, telling of each step as it is reached, and resolves when no live SVID is left on the old one. */
+  /**
+   * Rotates the CA, telling of each step as it is reached, and resolves when no live SVID is left on the old one.
+   * @throws {Error} with whom it waits for, when the stream ends before that or after a minute
+   */
   async rotate(onStep: (progress: RotationProgress) => void = () => undefined): Promise<void> {
-    const stream = this.#client.rotateAuthority({});
-    let last = "";
-    for await (const { progress } of stream as AsyncIterable<RotateAuthorityResponse>) {
-      if (progress === undefined || progress.step === last) continue;
-      last = progress.step;
-      onStep(progress);
+    const deadline = new Date(Date.now() + 60_000);
+    const stream = this.#client.rotateAuthority({}, new Metadata(), { deadline });
+    let last: RotationProgress | undefined;
+    try {
+      for await (const { progress } of stream as AsyncIterable<RotateAuthorityResponse>) {
+        if (progress !== undefined && progress.step !== last?.step) onStep(progress);
+        last = progress ?? last;
+      }
+    } catch (cause) {
+      throw new Error(`the rotation was cut off ${standOf(last)}: ${reasonOf(cause)}`, { cause });
     }
-    if (last !== "done") throw new Error(`the rotation ended at step ${last}`);
+    if (last?.step !== "done") throw new Error(`the rotation ended ${standOf(last)}`);
   }
+}
+
+function standOf(progress: RotationProgress | undefined): string {
+  const waiting = (progress?.waiting ?? []).map(
+    ({ node, consumer, reason }) => `${node} ${consumer} ${reason}`,
+  );
+  return `at step ${progress?.step ?? "none"}, waiting for ${waiting.join("; ") || "nobody"}`;
 }
 
 async function answer<R>(

@@ -1,5 +1,5 @@
 import { lstat, readFile } from "node:fs/promises";
-import { dirname, } from "node:path";
+import { dirname } from "node:path";
 import { devPointerPath } from "../daemon/dev-pointer.ts";
 import { RpcError } from "../rpc/error.ts";
 import { dialUnix, type UnixDial } from "../rpc/grpc-client.ts";

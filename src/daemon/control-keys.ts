@@ -17,6 +17,7 @@ export type StateFolderErrorCode =
   | "NOT_INITIALISED"
   | "ALREADY_INITIALISED"
   | "CONTROL_CERTIFICATE"
+  | "IN_USE"
   | "DAMAGED";
 
 /** What is wrong with an issuer's state folder. */
@@ -46,6 +47,8 @@ export interface ControlKeys {
   readonly signer: EnvelopeSigner;
   readonly epoch: { readonly bytes: Uint8Array; readonly number: bigint };
   readonly keys: KeyFolder;
+  /** Certifies the control key anew when it is time and the root is at hand; true when it did. @throws StateFolderError CONTROL_CERTIFICATE once it has ended */
+  renewCertificate(): Promise<boolean>;
 }
 
 /** Makes the control root, the control key and the first epoch. @throws StateFolderError ALREADY_INITIALISED */
@@ -123,19 +126,25 @@ export async function openControlKeys(
   const epoch = await undamaged(dir, stateFiles.epoch, () =>
     openEnvelope(epochBytes, ["epoch"], trust.atAnyTime()),
   );
-  const certificate = await currentCertificate({
-    dir,
-    keys,
-    trust,
-    issuer,
-    control: spkiOf(control),
-    clock,
-    log,
-  });
+  const facts = { dir, keys, trust, issuer, control: spkiOf(control), clock, log };
+  let signer = controlSigner(control, await currentCertificate(facts));
   return {
     issuer,
     trust,
-    signer: controlSigner(control, certificate),
+    signer: {
+      keyId: signer.keyId,
+      alg: signer.alg,
+      get accompanied() {
+        return signer.accompanied;
+      },
+      sign: (bytes) => signer.sign(bytes),
+    },
+    async renewCertificate() {
+      const renewed = controlSigner(control, await currentCertificate(facts));
+      const isNew = renewed.accompanied.certificate !== signer.accompanied.certificate;
+      signer = renewed;
+      return isNew;
+    },
     epoch: { bytes: epochBytes, number: epoch.payload.version.epoch },
     keys,
   };

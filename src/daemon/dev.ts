@@ -169,7 +169,7 @@ async function joinString(admin: string): Promise<string | undefined> {
     return await new Promise((done, failed) => {
       const limits = { deadline: deadlineIn(systemClock, 10_000) };
       client.createJoinToken(
-        { nodeName: "dev", labels: new Map() },
+        { nodeName: "dev", labels: new Map(), replaces: false },
         new Metadata(),
         limits,
         (error, response) =>

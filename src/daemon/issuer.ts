@@ -8,17 +8,19 @@ import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
-import { systemClock } from "../kit/clock.ts";
+import { exponentialBackoff } from "../kit/backoff.ts";
+import { pause, systemClock, type Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import { systemRandom } from "../kit/random.ts";
 import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
+import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
-import { type ControlKeys, openControlKeys, stateFiles } from "./control-keys.ts";
+import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
@@ -58,7 +60,14 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
     clock: systemClock,
     log,
   });
-  // The admin socket comes first: it also keeps a second issuer off this state folder.
+  const lock = await lockPath(join(config.dir, stateFiles.journal));
+  if (lock === undefined) {
+    throw new StateFolderError(
+      "IN_USE",
+      `another issuer runs on ${config.dir}; stop it, or give this one a folder of its own`,
+    );
+  }
+  opened.push({ name: "lock", close: () => lock.release() });
   const admin = createGrpcServer();
   await mkdir(dirname(config.admin.socket), { recursive: true, mode: 0o755 });
   const adminSocket = await listenUnix({
@@ -85,6 +94,7 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
   const https = await listenForEnrolment(config, log);
   opened.push({ name: "enrolment endpoint", close: () => https.close() });
   const issuer = await openIssuer({
+    giveUp,
     config,
     control,
     bus,
@@ -98,6 +108,7 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
     renew: (bytes) => issuer.reception.renewByHttps(bytes),
   });
 
+  opened.push({ name: "certificate", close: keepCertified({ control, issuer, log, giveUp }) });
   const service = await bus.serve((request: BusRequest) => issuer.reception.handle(request));
   opened.push({ name: "request service", close: () => service.close() });
   opened.push({ name: "bus watch", close: watchBus({ connection, bus, issuer, log, giveUp }) });
@@ -129,9 +140,10 @@ async function openIssuer(parts: {
   readonly metrics: PrometheusMetrics;
   readonly log: Log;
   readonly opened: Opened[];
+  readonly giveUp: (reason: unknown) => void;
 }): Promise<Issuer> {
   const { config, control, bus, metrics, log } = parts;
-  const journal = new FileJournal(join(config.dir, stateFiles.journal));
+  const journal = new FileJournal(join(config.dir, stateFiles.journal), parts.giveUp);
   parts.opened.push({ name: "journal", close: () => journal.close() });
   const issuer = await Issuer.start({
     ...control,
@@ -180,6 +192,38 @@ async function connect(config: IssuerConfig, log: Log): Promise<BusConnection> {
   });
 }
 
+/** How often the control certificate is looked at: it lives 30 days and is renewed 10 days ahead. */
+const certificateCheckMs = 3_600_000;
+
+/** Certifies the control key anew while the issuer runs, and then signs anew what nodes may read after the old certificate has ended. */
+function keepCertified(parts: {
+  readonly control: ControlKeys;
+  readonly issuer: Issuer;
+  readonly log: Log;
+  readonly giveUp: (reason: unknown) => void;
+}): () => void {
+  const { control, issuer, log, giveUp } = parts;
+  let timer: Timer;
+  const check = async (): Promise<void> => {
+    try {
+      if (await control.renewCertificate()) {
+        await issuer.signAnew();
+        log.info({}, "the control key is certified anew");
+      }
+    } catch (thrown) {
+      if (thrown instanceof StateFolderError) giveUp(thrown);
+      else
+        log.warn(
+          { reason: reasonOf(thrown) },
+          "could not look after the control certificate; trying again in an hour",
+        );
+    }
+    timer = systemClock.after(certificateCheckMs, () => void check());
+  };
+  timer = systemClock.after(certificateCheckMs, () => void check());
+  return () => timer.cancel();
+}
+
 /** After each outage of the broker: what it lost is put back. Gives up, for a supervisor to start anew, where only the start-up path can. */
 function watchBus(parts: {
   readonly connection: BusConnection;
@@ -191,16 +235,23 @@ function watchBus(parts: {
   const { connection, bus, issuer, log, giveUp } = parts;
   let wasLost = false;
   const bringUpToDate = async (): Promise<void> => {
-    try {
-      await bus.ensure();
-      await issuer.onBusBack();
-    } catch (thrown) {
-      if (thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND") giveUp(thrown);
-      else
+    const backoff = exponentialBackoff({ baseMs: 500, maxMs: 10_000, random: systemRandom });
+    while (!wasLost) {
+      try {
+        await bus.ensure();
+        await issuer.onBusBack();
+        return;
+      } catch (thrown) {
+        if (thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND") {
+          giveUp(thrown);
+          return;
+        }
         log.warn(
           { reason: reasonOf(thrown) },
           "could not bring the store up to date; trying again",
         );
+        await pause(systemClock, backoff.next());
+      }
     }
   };
   return connection.observe({

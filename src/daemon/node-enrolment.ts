@@ -57,7 +57,7 @@ export async function identityOf(
       log.info({ node: enrolled.identity.id }, "node is enrolled");
       return { ...enrolled, trust, client };
     } catch (thrown) {
-      if (refusalCode(thrown) !== undefined || stop.signal.aborted) throw thrown;
+      if (isFinal(refusalCode(thrown)) || stop.signal.aborted) throw thrown;
       log.warn(
         { reason: reasonOf(thrown), issuers: config.issuerUrls },
         "could not enrol yet; trying again",
@@ -65,6 +65,14 @@ export async function identityOf(
       await pause(systemClock, backoff.next(), stop.signal);
     }
   }
+}
+
+/** Is it of no use to ask again with this join string? */
+function isFinal(code: ReturnType<typeof refusalCode>): boolean {
+  return (
+    code !== undefined &&
+    ["TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "NODE_NAME", "NODE_BANNED"].includes(code)
+  );
 }
 
 async function joinOf(config: NodeConfig, joinString: string | undefined): Promise<JoinString> {

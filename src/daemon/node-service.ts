@@ -12,6 +12,7 @@ import type { NodeBus } from "../events/bus.ts";
 import { type FollowedState, Follower, type ViewStore } from "../events/follower.ts";
 import { NodeView } from "../events/node-view.ts";
 import { Consumers } from "../identity/consumers.ts";
+import { IdentityError } from "../identity/error.ts";
 import type { IssuerClient } from "../identity/issuer-client.ts";
 import type { NodeIdentity } from "../identity/node-identity.ts";
 import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
@@ -68,6 +69,7 @@ export class NodeService {
   #renewing = false;
   #saving: Promise<void> | undefined;
   #saveAgain = false;
+  #askPinsAt = 0;
   #stopped = false;
 
   constructor(options: NodeServiceOptions) {
@@ -127,6 +129,27 @@ export class NodeService {
     onChange: (view: WorkloadView) => void,
   ): { current(): WorkloadView; close(): void } {
     return this.#workloads.watch(selectors, onChange);
+  }
+
+  /** Pins of the broker's keys that the newest bundle tells. */
+  get brokerPins(): readonly string[] {
+    return this.#view.get("bundle")?.payload.brokerPins ?? [];
+  }
+
+  /** The broker shows a key that nobody told of: an issuer is asked by HTTPS, whose renewal reply tells the pins (protocol.md, Enrolment). At most once a minute. */
+  async onBusFailing(code: string): Promise<void> {
+    const { clock, identity, log } = this.#options;
+    if (code !== "BUS_PIN_MISMATCH" || this.#renewing || clock.now() < this.#askPinsAt) return;
+    this.#askPinsAt = clock.now() + 60_000;
+    try {
+      await identity.renew(noBus, this.#view.get("bundle")?.payload.activeAuthority ?? "");
+      log.info({}, "an issuer told the broker's pins by HTTPS");
+    } catch (thrown) {
+      log.warn(
+        { reason: reasonOf(thrown) },
+        "no issuer told the broker's pins by HTTPS; trying again in a minute",
+      );
+    }
   }
 
   status(): NodeStatus {
@@ -227,7 +250,7 @@ export class NodeService {
     const spreadMs = this.#view.head?.ackSpreadMs ?? 0;
     return {
       highest: this.#view.highest,
-      applied: this.#view.versions(),
+      applied: this.#follower.applied,
       consumers: this.consumers.report(),
       authorities,
       spreadMs,
@@ -252,7 +275,10 @@ export class NodeService {
     this.#renewing = true;
     while (!this.#stopped) {
       try {
-        await identity.renew((kind, bytes, limits) => bus.request(kind, bytes, limits));
+        await identity.renew(
+          (kind, bytes, limits) => bus.request(kind, bytes, limits),
+          this.#view.get("bundle")?.payload.activeAuthority ?? "",
+        );
         break;
       } catch (thrown) {
         log.warn(
@@ -267,3 +293,7 @@ export class NodeService {
     this.#scheduleRenewal();
   }
 }
+
+/** The bus of a node that must not use it. */
+const noBus: NodeBus["request"] = () =>
+  Promise.reject(new IdentityError("NO_ANSWER", "the broker's key is not pinned"));

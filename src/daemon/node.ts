@@ -9,6 +9,7 @@ import { nodeKeyMaker } from "../core/x509/key-pair.ts";
 import { connectBus } from "../events/adapters/connection.ts";
 import { createNodeBus } from "../events/adapters/node-bus.ts";
 import type { NodeBus } from "../events/bus.ts";
+import { EventsError } from "../events/error.ts";
 import { nodeInboxPrefix } from "../events/subjects.ts";
 import {
   ConsumerFile,
@@ -151,7 +152,7 @@ async function startService(running: RunningNode, joinString: string | undefined
   opened.push({ name: "node", close: () => service.stop() });
   await service.resume(state);
   hub.attach(service);
-  const bus = await connectPatiently(running, identity);
+  const bus = await connectPatiently(running, identity, service);
   if (bus === undefined) return;
   connected.bus = bus;
   opened.push({ name: "bus", close: () => bus.close() });
@@ -163,6 +164,7 @@ async function startService(running: RunningNode, joinString: string | undefined
 async function connectPatiently(
   running: RunningNode,
   identity: NodeIdentity,
+  service: NodeService,
 ): Promise<NodeBus | undefined> {
   const { config, log, stop } = running;
   const backoff = exponentialBackoff({ baseMs: 100, maxMs: 2000, random: systemRandom });
@@ -171,7 +173,10 @@ async function connectPatiently(
       const connection = await connectBus({
         servers: identity.kept.bus.servers,
         nkeySeed: Buffer.from(identity.kept.busSeed).toString("utf8"),
-        pins: () => identity.kept.bus.brokerPins,
+        pins: () => [...identity.kept.bus.brokerPins, ...service.brokerPins],
+        onStatus: (status) => {
+          if (status.state === "failing") void service.onBusFailing(status.error.code);
+        },
         name: identity.id,
         inboxPrefix: nodeInboxPrefix(identity.token),
         clock: systemClock,
@@ -180,6 +185,7 @@ async function connectPatiently(
       });
       return createNodeBus({ connection, node: identity.token, trustDomain: config.trustDomain });
     } catch (thrown) {
+      if (thrown instanceof EventsError) await service.onBusFailing(thrown.code);
       log.warn(
         { reason: reasonOf(thrown) },
         "NATS is not to be had; serving what is cached and trying again",

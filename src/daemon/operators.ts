@@ -1,5 +1,7 @@
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
+import { attestPeer } from "../attest/attestation.ts";
+import { unixSelectors } from "../attest/unix-selectors.ts";
 import { AdminError } from "../issuer/adapters/admin-service.ts";
 import type { Operator } from "../issuer/issuer.ts";
 import { peerOf } from "../rpc/call-peer.ts";
@@ -9,19 +11,18 @@ import type { IssuerConfig } from "./config.ts";
 export function operators(
   config: IssuerConfig,
 ): (call: Pick<ServerUnaryCall<unknown, unknown>, "metadata">) => Promise<Operator> {
-  const names = accountFiles();
-  const processes = procCredentials();
+  const sources = [unixSelectors({ names: accountFiles(), processes: procCredentials() })];
   return async (call) => {
     const peer = peerOf(call);
-    const { uid, gid, pid } = peer;
+    const { uid, pid } = peer;
     const { group } = config.admin;
     if (uid === 0 || uid === process.getuid?.()) return { uid, pid };
     if (group !== undefined) {
-      const { supplementaryGids } = await processes.credentialsOf(pid);
-      for (const held of [gid, ...supplementaryGids]) {
-        if ((held === group || (await names.groupName(held)) === group) && peer.isAlive())
-          return { uid, pid };
-      }
+      const held: readonly string[] = await attestPeer(peer, sources);
+      const wanted = ["gid", "group", "supplementary_gid", "supplementary_group"].map(
+        (kind) => `unix:${kind}:${group}`,
+      );
+      if (wanted.some((selector) => held.includes(selector))) return { uid, pid };
     }
     throw new AdminError(
       "NOT_PERMITTED",

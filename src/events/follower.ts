@@ -1,9 +1,6 @@
-import { createHash } from "node:crypto";
-import { parseCompactJson } from "../core/envelope/compact-json.ts";
-import { groupPageKey, isGroupPageKey } from "../core/envelope/object-keys.ts";
-import type { GroupIndexState } from "../core/envelope/payloads.ts";
-import { groupPage } from "../core/envelope/state-shapes.ts";
-import { compareVersions } from "../core/envelope/version.ts";
+import { claimOf } from "../core/envelope/envelope.ts";
+import { isGroupPageKey } from "../core/envelope/object-keys.ts";
+import { compareVersions, type Version } from "../core/envelope/version.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
 import { type Clock, pause, type Timer } from "../kit/clock.ts";
@@ -12,7 +9,7 @@ import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
 import type { NodeBus, Service } from "./bus.ts";
-import { EventsError } from "./error.ts";
+import { GroupPages, isPage } from "./group-pages.ts";
 import type { NodeView, Outcome } from "./node-view.ts";
 
 /** Where the node keeps what it knows, and how high its marks were. */
@@ -46,13 +43,6 @@ export interface FollowedState {
   readonly synced: boolean;
 }
 
-/** A page of the group index as it came, and what it says. */
-interface Page {
-  readonly bytes: Uint8Array;
-  readonly sha256: string;
-  readonly entries: readonly Entry[];
-}
-
 /** A page that could not be read is tried again after this long. */
 const pageRetryMs = 500;
 
@@ -62,7 +52,7 @@ const readsBeforeAsking = 5;
 /** Follows the signed state over the bus: subscribe before reading, apply by {@link NodeView}'s rule, fetch what is missing, persist, tell. */
 export class Follower {
   readonly #options: FollowerOptions;
-  readonly #pages = new Map<string, Page>();
+  readonly #pages: GroupPages;
   readonly #fetching = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
   #service: Service | undefined;
@@ -73,12 +63,16 @@ export class Follower {
   /** Counts the changes of the view: what was saved is the view of one of them. */
   #changes = 0;
   #saved = 0;
+  /** Something changed that was not told yet: its save failed, say, and the mark of the next head is what goes to disk after it. */
+  #isUntold = false;
+  #applied: Readonly<Record<string, Version>> = {};
   #pageRetry: Timer | undefined;
   #silence: Timer | undefined;
   #stale = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+    this.#pages = new GroupPages(options);
   }
 
   /** True after three head intervals without a head (TM-B-04). */
@@ -96,12 +90,13 @@ export class Follower {
   /** Takes over what the disk holds; then the node can serve without any network (invariant 4). */
   async resume(kept: readonly Uint8Array[]): Promise<void> {
     const { view, clock } = this.#options;
-    for (const bytes of kept.filter(isPage)) this.#takeKeptPage(bytes);
+    this.#pages.resume(kept.filter(isPage));
     const envelopes = kept.filter((bytes) => !isPage(bytes));
     // Heads last: an object of an older term that was good when it was kept is still good.
     for (const bytes of envelopes) view.offer(bytes, clock.now());
     for (const bytes of envelopes) view.offerHead(bytes, clock.now());
     this.#changes += 1;
+    this.#isUntold = true;
     await this.#settle();
   }
 
@@ -116,10 +111,20 @@ export class Follower {
     this.#watchForSilence(60_000);
   }
 
-  /** Takes envelopes out of a reply by the same rule as everything else. */
+  /** Which version of each object is on this node's disk and in force: what it may acknowledge. */
+  get applied(): Readonly<Record<string, Version>> {
+    return this.#applied;
+  }
+
+  /** Takes envelopes out of an issuer's reply, heads among them, by the same rule as everything else. */
   offer(envelopes: readonly Uint8Array[]): void {
+    const { view, clock } = this.#options;
+    const now = clock.now();
+    const isHead = (bytes: Uint8Array): boolean => claimOf(bytes).kind === "head";
     this.#act(
-      envelopes.flatMap((bytes) => this.#options.view.offer(bytes, this.#options.clock.now())),
+      envelopes.flatMap((bytes) =>
+        isHead(bytes) ? view.offerHead(bytes, now) : view.offer(bytes, now),
+      ),
     );
   }
 
@@ -154,21 +159,35 @@ export class Follower {
       () => {
         this.#synced = true;
         this.#act([{ kind: "applied", key: "" }]);
+        void this.#askAfterReconnect();
       },
       (thrown: unknown) =>
         this.#options.log.warn({ reason: reasonOf(thrown) }, "could not catch up"),
     );
   }
 
+  /** Reads tell what the broker is willing to show; an issuer tells what there is: a single withheld object is found so. */
+  async #askAfterReconnect(): Promise<void> {
+    try {
+      this.offer(await this.#options.askIssuer());
+    } catch (thrown) {
+      this.#options.log.debug(
+        { reason: reasonOf(thrown) },
+        "no issuer told the state; what was read stands",
+      );
+    }
+  }
+
   #act(outcomes: readonly Outcome[]): void {
     let changed = false;
+    let hasHead = false;
     for (const outcome of outcomes) {
       switch (outcome.kind) {
         case "applied":
           changed = true;
           break;
         case "head":
-          changed = true;
+          hasHead = true;
           break;
         case "fetch":
           void this.#fetch(outcome.key);
@@ -182,8 +201,10 @@ export class Follower {
           break;
       }
     }
-    if (!changed) return;
+    if (!changed && !hasHead) return;
     this.#changes += 1;
+    // A head alone is a mark to be kept, and nothing to be told of.
+    this.#isUntold ||= changed;
     void this.#settle();
   }
 
@@ -232,7 +253,9 @@ export class Follower {
       const { onChange, log } = this.#options;
       try {
         await this.#save();
-        if (!this.#stop.signal.aborted) onChange({ shared: this.#shared, synced: this.synced });
+        if (!this.#isUntold || this.#stop.signal.aborted) return;
+        this.#isUntold = false;
+        onChange({ shared: this.#shared, synced: this.synced });
       } catch (thrown) {
         log.error(
           { reason: reasonOf(thrown) },
@@ -249,9 +272,10 @@ export class Follower {
     do {
       const saving = this.#changes;
       if (saving !== this.#saved) {
-        const pages = [...this.#pages.values()].map((page) => page.bytes);
-        await store.save([...view.envelopes(), ...pages]);
+        const versions = view.versions();
+        await store.save([...view.envelopes(), ...this.#pages.bytes()]);
         this.#saved = saving;
+        this.#applied = versions;
       }
       if (await this.#resolveShared()) this.#changes += 1;
     } while (this.#saved !== this.#changes);
@@ -262,71 +286,19 @@ export class Follower {
     const index = this.#options.view.get("group-index");
     if (index === undefined || index.digest === this.#sharedOf) return false;
     const before = this.#pages.size;
-    const pages = await this.#pagesOf(index.payload);
-    if (pages === undefined) return false;
-    const hasRead = this.#pages.size > before;
-    const wanted = new Set(index.payload.pages.map((page) => page.key));
-    for (const key of this.#pages.keys()) if (!wanted.has(key)) this.#pages.delete(key);
-    this.#shared = [...index.payload.entries, ...pages];
-    this.#sharedOf = index.digest;
-    return hasRead;
-  }
-
-  /** All pages of an index, or undefined when one is not to be had now: the index then counts later, as a whole. */
-  async #pagesOf(index: GroupIndexState): Promise<readonly Entry[] | undefined> {
-    const entries: Entry[] = [];
-    for (const page of index.pages) {
-      const known = this.#pages.get(page.key);
-      const taken = known?.sha256 === page.sha256 ? known : await this.#readPage(page);
-      if (taken === undefined) return undefined;
-      entries.push(...taken.entries);
-    }
-    return entries;
-  }
-
-  #takePage(bytes: Uint8Array): Page {
-    const entries = groupPage.parse(parseCompactJson(bytes));
-    const sha256 = createHash("sha256").update(bytes).digest();
-    const page = { bytes, sha256: sha256.toString("hex"), entries };
-    this.#pages.set(groupPageKey(sha256), page);
-    return page;
-  }
-
-  #takeKeptPage(bytes: Uint8Array): void {
-    try {
-      this.#takePage(bytes);
-    } catch (thrown) {
-      this.#options.log.warn(
-        { reason: reasonOf(thrown) },
-        "a page of the entries is damaged on disk; reading it again",
-      );
-    }
-  }
-
-  async #readPage(page: {
-    readonly key: string;
-    readonly sha256: string;
-  }): Promise<Page | undefined> {
-    try {
-      const bytes = await this.#options.bus.read(page.key);
-      if (bytes === undefined)
-        throw new EventsError("BUS_NO_OBJECT", `page ${page.key} is not in the store`);
-      if (createHash("sha256").update(bytes).digest("hex") !== page.sha256)
-        throw new EventsError(
-          "BUS_NO_OBJECT",
-          `page ${page.key} is not the one that the index names`,
-        );
-      return this.#takePage(bytes);
-    } catch (thrown) {
-      this.#options.log.warn(
-        { key: page.key, reason: reasonOf(thrown) },
-        "a page of the entries is not to be had yet; trying again",
-      );
+    const paged = await this.#pages.entriesOf(index.payload);
+    if (paged === undefined) {
       this.#pageRetry?.cancel();
       if (!this.#stop.signal.aborted)
         this.#pageRetry = this.#options.clock.after(pageRetryMs, () => void this.#settle());
-      return undefined;
+      return false;
     }
+    const hasRead = this.#pages.size > before;
+    this.#pages.keepOnly(index.payload);
+    this.#shared = [...index.payload.entries, ...paged];
+    this.#sharedOf = index.digest;
+    this.#isUntold = true;
+    return hasRead;
   }
 
   #watchForSilence(lifeMs: number): void {
@@ -343,9 +315,4 @@ export class Follower {
       );
     });
   }
-}
-
-/** Pages are JSON lists, envelopes JSON objects. */
-function isPage(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x5b;
 }

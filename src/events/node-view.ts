@@ -28,7 +28,13 @@ export type NodeStateKind = Extract<
 export type NodeObject = { [K in NodeStateKind]: Opened<K> }[NodeStateKind];
 
 /** What was wrong with what the broker delivered. None of it changes anything but a counter, a log line and the health page. */
-export type AlarmCode = "forged" | "equivocation" | "rollback" | "foreign" | "old-term";
+export type AlarmCode =
+  | "forged"
+  | "equivocation"
+  | "rollback"
+  | "foreign"
+  | "old-term"
+  | "other-epoch";
 
 /** What a delivery led to. */
 export type Outcome =
@@ -140,6 +146,8 @@ export class NodeView {
       return [{ kind: "alarm", code: "forged", key: "head", reason: reasonOf(refused) }];
     }
     const { payload } = head;
+    const foreign = this.#otherEpoch("head", payload.epoch);
+    if (foreign !== undefined) return foreign;
     if (payload.td !== this.#trust.trustDomain)
       return [{ kind: "alarm", code: "foreign", key: "head", reason: `a head of ${payload.td}` }];
     const order = this.#head === undefined ? 1 : compareHeads(payload, this.#head.payload);
@@ -189,7 +197,19 @@ export class NodeView {
         },
       ];
     if (order === 0 && held !== undefined) return [];
-    return this.#againstHead(object) ?? this.#apply(object);
+    const foreign = object.kind === "epoch" ? undefined : this.#otherEpoch(key, version.epoch);
+    return foreign ?? this.#againstHead(object) ?? this.#apply(object);
+  }
+
+  /** The root decides epochs: a control key that claims a later one than the root's statement could fix every mark for ever (ADR 3). */
+  #otherEpoch(key: string, epoch: bigint): readonly Outcome[] | undefined {
+    const stated = this.#held.get(controlKey)?.payload.version.epoch;
+    if (stated === undefined || epoch <= stated) return undefined;
+    const reason = `epoch ${epoch}; the root's newest statement says ${stated}`;
+    return [
+      { kind: "alarm", code: "other-epoch", key, reason },
+      { kind: "fetch", key: controlKey },
+    ];
   }
 
   /** Nothing is taken that the newest head makes old: neither a version below the one it names, nor the work of a leader before its term. */

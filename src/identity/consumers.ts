@@ -119,9 +119,11 @@ export class Consumers {
 
   /** A stream that cannot acknowledge was written out. */
   flushed(stream: StreamOf, pushes: readonly Push[]): void {
-    this.sent(stream, pushes);
     const process = this.#byStream.get(stream);
-    if (process !== undefined) process.flushedAt = this.#clock.now();
+    // Told again of what it has, a process does not have to settle again: or it could keep a rotation waiting by asking over and over.
+    const isNews = process !== undefined && pushes.some((push) => !hasAccepted(process, push));
+    this.sent(stream, pushes);
+    if (isNews) process.flushedAt = this.#clock.now();
     this.acknowledged(stream, pushes);
   }
 
@@ -146,14 +148,14 @@ export class Consumers {
       if (isRunning) reports.push(this.#reportOf(id, process));
       else this.#known.delete(id);
     }
-    return reports;
+    return mostTelling(reports);
   }
 
   /** What {@link Consumers.resume} takes back after a restart of the daemon. */
   save(): Uint8Array {
-    const running = new Set(this.report().map(({ id }) => id));
-    const kept = [...this.#known].flatMap(([id, { pid, start, kind, flushedAt, names }]) =>
-      running.has(id) ? [{ pid, start, kind, flushedAt, names: [...names].map(keep) }] : [],
+    this.report();
+    const kept = [...this.#known].flatMap(([, { pid, start, kind, flushedAt, names }]) =>
+      names.size > 0 ? [{ pid, start, kind, flushedAt, names: [...names].map(keep) }] : [],
     );
     return printCompactJson(kept);
   }
@@ -299,6 +301,40 @@ function takeBackSource(kept: KeptSource): PushSource {
 
 function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {
   return `${kind}-${pid}-${start}`;
+}
+
+/** Has any stream of this process accepted a bundle at least as new as this one? */
+function hasAccepted(process: Process, push: Push): boolean {
+  const { source } = push;
+  if (source.kind === "svid") return true;
+  return [...process.names].some((held) => {
+    const accepted = held.acknowledged?.kind === "bundle" ? held.acknowledged.sequences : undefined;
+    return (
+      accepted !== undefined &&
+      [...source.sequences].every(([td, sequence]) => (accepted.get(td) ?? -1n) >= sequence)
+    );
+  });
+}
+
+/** What one acknowledgement carries: those that a gate may wait for first. The rest comes when these are done. */
+const mostReports = 400;
+
+function mostTelling(reports: readonly ConsumerReport[]): readonly ConsumerReport[] {
+  // Who was given nothing holds nothing.
+  const given = reports.filter(
+    (report) => Object.keys(report.sent).length > 0 || report.heldUntil > 0,
+  );
+  if (given.length <= mostReports) return given;
+  return given.toSorted((a, b) => (progress(a) < progress(b) ? -1 : 1)).slice(0, mostReports);
+}
+
+/** How far a consumer is, by the bundle that it is furthest behind with; one that refuses is furthest of all. */
+function progress(report: ConsumerReport): bigint {
+  if (report.refusal !== null) return -1n;
+  return Object.values(report.acknowledged).reduce(
+    (least, sequence) => (sequence < least ? sequence : least),
+    2n ** 64n,
+  );
 }
 
 function nameOf(process: Process, stream: StreamOf, name: string): Name | undefined {

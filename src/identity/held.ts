@@ -12,7 +12,7 @@ export interface Held extends HeldSvid {
 /** @throws X509Error, IdentityError BAD_REPLY when the chain does not start with a certificate */
 export function heldOf(
   cached: CachedSvid,
-  options: { readonly hint: string; readonly spread: number },
+  options: { readonly hint: string } & Pick<HeldSvid, "spread" | "askedUnder" | "receivedAt">,
 ): Held {
   const { notBefore, notAfter, authorityKeyId } = leafOf(cached.chain);
   return {
@@ -20,6 +20,8 @@ export function heldOf(
     revision: cached.revision,
     authority: authorityKeyId ?? "",
     spread: options.spread,
+    askedUnder: options.askedUnder,
+    receivedAt: options.receivedAt,
     notBefore,
     notAfter,
     svid: servable(cached, options.hint),

@@ -101,11 +101,13 @@ export class IssuerClient {
           request: sealed.digest,
         };
       } catch (thrown) {
-        if (thrown instanceof IdentityError) throw thrown;
+        // Rubbish may come from whoever carries the answer, and the next one may come another way.
+        if (thrown instanceof IdentityError && thrown.code !== "BAD_REPLY") throw thrown;
         last = thrown;
       }
       if (attempt < tries) await pause(this.#options.clock, backoff.next());
     }
+    if (last instanceof IdentityError) throw last;
     throw new IdentityError(
       "NO_ANSWER",
       `no answer to the ${question.kind} after ${tries} tries (${reasonOf(last)})`,

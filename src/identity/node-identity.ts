@@ -15,7 +15,7 @@ import type { Random } from "../kit/random.ts";
 import { IdentityError } from "./error.ts";
 import type { IssuerClient } from "./issuer-client.ts";
 import type { AskIssuer, IdentityStore, KeptIdentity, PostIssuer } from "./ports.ts";
-import { renewAt } from "./renewal.ts";
+import { isOfOther, renewAt } from "./renewal.ts";
 
 export interface NodeIdentityOptions {
   readonly trustDomain: TrustDomain;
@@ -36,6 +36,9 @@ export class NodeIdentity {
   #leaf: Certificate;
   /** Chance fixed for this SVID, so that asking twice when to renew gives one answer. */
   #spread: number;
+  /** The authority that was known to sign when this SVID was asked for. */
+  #askedUnder = "";
+  #receivedAt: number;
 
   private constructor(options: NodeIdentityOptions, kept: KeptIdentity) {
     this.#options = options;
@@ -43,6 +46,7 @@ export class NodeIdentity {
     this.#signer = nodeSigner(kept.privateKey);
     this.#leaf = leafOf(kept.chain);
     this.#spread = options.random.fraction();
+    this.#receivedAt = options.clock.now();
   }
 
   /** The identity on disk, or undefined for a node that has to enrol. */
@@ -129,12 +133,12 @@ export class NodeIdentity {
 
   /** When the node SVID should be renewed. */
   get renewAt(): number {
-    return renewAt(this.#leaf, this.#spread);
+    return renewAt({ ...this.#leaf, receivedAt: this.#receivedAt }, this.#spread);
   }
 
   /** True when SVIDs are signed by another authority than the one that signed the node's. */
   isSignedByOther(activeAuthority: string): boolean {
-    return activeAuthority !== "" && this.authority !== activeAuthority;
+    return isOfOther({ authority: this.authority, askedUnder: this.#askedUnder }, activeAuthority);
   }
 
   /**
@@ -142,22 +146,24 @@ export class NodeIdentity {
    *
    * @throws IdentityError
    */
-  async renew(ask: AskIssuer): Promise<void> {
+  async renew(ask: AskIssuer, activeAuthority: string): Promise<void> {
     const { client, store, post } = this.#options;
     const pair = await pendingPair(this.#options, this.#leaf.spki);
     const csr = Buffer.from(await createCsr(pair)).toString("base64");
     const stamp = client.stamp(this.id);
+    let byBus = true;
     const { answer } = await client.ask({
       kind: "renew-request",
       answer: "renew-reply",
       payload: (at) => ({ ...stamp, at, csr }),
       signer: this.signer,
+      // Asked again, it goes the other way first: a broker that answers with rubbish must not keep a node from renewing.
       send: async (bytes, timeoutMs) => {
-        try {
-          return await ask("renew", bytes, { timeoutMs });
-        } catch {
-          return await post("/v1/renew", bytes);
-        }
+        const bus = () => ask("renew", bytes, { timeoutMs });
+        const https = () => post("/v1/renew", bytes);
+        const [first, second] = byBus ? [bus, https] : [https, bus];
+        byBus = !byBus;
+        return await first().catch(second);
       },
     });
     const chain = decode(answer.payload.chain);
@@ -174,13 +180,15 @@ export class NodeIdentity {
     this.#signer = nodeSigner(kept.privateKey);
     this.#leaf = leafOf(chain);
     this.#spread = this.#options.random.fraction();
+    this.#askedUnder = activeAuthority;
+    this.#receivedAt = this.#options.clock.now();
     this.#options.log.info(
       { node: this.id, expires: new Date(this.expiresAt).toISOString() },
       "node SVID renewed",
     );
   }
 
-  /** The newest state, straight from an issuer; envelopes, to be judged like everything else. */
+  /** The newest head and state, straight from an issuer; envelopes, to be judged like everything else. */
   async askState(ask: AskIssuer, highest: HeadRef | null): Promise<readonly Uint8Array[]> {
     const { client, random } = this.#options;
     const stamp = client.stamp(this.id);
@@ -194,7 +202,9 @@ export class NodeIdentity {
     });
     if (answer.payload.nonce !== nonce)
       throw new IdentityError("BAD_REPLY", "the state told is the answer to another nonce");
-    return decode(answer.payload.state);
+    return decode(
+      [answer.payload.head, ...answer.payload.state].filter((envelope) => envelope !== ""),
+    );
   }
 }
 

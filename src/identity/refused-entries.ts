@@ -25,7 +25,9 @@ export class RefusedEntries {
   /** When an entry may be asked for again, milliseconds since the epoch; 0 for one that was not refused in this revision. */
   retryAt(entry: Entry): number {
     const refused = this.#refused.get(entry.id);
-    return refused?.revision === entry.revision ? refused.until : 0;
+    if (refused?.revision !== entry.revision) return 0;
+    // A clock that was set back must not make a wait of half a minute one of days.
+    return Math.min(refused.until, this.#clock.now() + askAgain.maxMs);
   }
 
   /** A request was answered: those of `asked` that did not get an SVID wait, together, so that they are one request again. */

@@ -6,10 +6,17 @@ export interface Lifetime {
   readonly notAfter: number;
 }
 
-/** When an SVID is renewed: at half its life, give or take a tenth of it. `spread` is in [0, 1) and spreads a fleet (ISTIO-08). */
-export function renewAt(life: Lifetime, spread: number): number {
-  const length = life.notAfter - life.notBefore;
-  return life.notBefore + length * (0.5 + (spread - 0.5) * 0.2);
+/** However short lives are, and whatever went wrong: one SVID is not asked for more often than this. */
+const leastAgeMs = 1000;
+
+/**
+ * When an SVID is renewed: at half its life, give or take a tenth of it. `spread` is in [0, 1) and spreads a fleet (ISTIO-08). Life counts
+ * from when it came, since certificates are backdated.
+ */
+export function renewAt(life: Lifetime & { readonly receivedAt: number }, spread: number): number {
+  const from = Math.min(Math.max(life.notBefore, life.receivedAt), life.notAfter);
+  const half = from + (life.notAfter - from) * (0.5 + (spread - 0.5) * 0.2);
+  return Math.max(half, life.receivedAt + leastAgeMs);
 }
 
 /** What the planner knows of an SVID that is held. */
@@ -18,6 +25,10 @@ export interface HeldSvid extends Lifetime {
   readonly revision: bigint;
   /** Key id of the authority that signed it. */
   readonly authority: string;
+  /** Which authority was the active one when it was asked for: the answer may come from a later one than this node has heard of. */
+  readonly askedUnder: string;
+  /** When it came, or was taken out of the cache; milliseconds since the epoch. */
+  readonly receivedAt: number;
   /** In [0, 1), fixed when the SVID came. */
   readonly spread: number;
 }
@@ -64,12 +75,29 @@ export function plan(input: PlanInput): Plan {
   };
 }
 
+/**
+ * Was it signed by another authority than the one that signs now? Not when that one was known already when it was asked for: then the issuer
+ * is ahead of what this node was told, and asking again would give the same.
+ */
+export function isOfOther(
+  held: Pick<HeldSvid, "authority" | "askedUnder">,
+  activeAuthority: string,
+): boolean {
+  return (
+    activeAuthority !== "" &&
+    held.authority !== activeAuthority &&
+    held.askedUnder !== activeAuthority
+  );
+}
+
 function dueAt(entry: Entry, input: PlanInput): number {
   const held = input.held.get(entry.id);
   if (held === undefined || held.revision !== entry.revision) return input.now;
   const regular = renewAt(held, held.spread);
-  const isSignedByOther = input.activeAuthority !== "" && held.authority !== input.activeAuthority;
-  return isSignedByOther
-    ? Math.min(regular, input.activeSince + held.spread * input.reissueSpreadMs)
+  return isOfOther(held, input.activeAuthority)
+    ? Math.min(
+        regular,
+        Math.max(input.activeSince, held.receivedAt) + held.spread * input.reissueSpreadMs,
+      )
     : regular;
 }

@@ -77,7 +77,7 @@ export class WorkloadIdentities {
   async resume(): Promise<void> {
     for (const cached of await this.#options.cache.load()) {
       try {
-        this.#keep(cached);
+        this.#keep(cached, "");
         this.#unproven.add(cached.entry);
       } catch (thrown) {
         this.#options.log.warn(
@@ -154,6 +154,8 @@ export class WorkloadIdentities {
     const now = clock.now();
     // Until the node has read its state, an entry that is not in the cached state may only be one not heard of yet.
     if (this.#state.synced) this.#letGo();
+    // A clock that was set back must not make a wait of half a minute one of days.
+    this.#notBefore = Math.min(this.#notBefore, now + askAgain.maxMs);
     const planned = this.#plan(now);
     const due = planned.due.filter((entry) => this.#refused.retryAt(entry) <= now);
     if (!this.#signing && due.length > 0 && now >= this.#notBefore)
@@ -194,10 +196,11 @@ export class WorkloadIdentities {
   async #issue(due: readonly Entry[]): Promise<void> {
     this.#signing = true;
     const { log, metrics, clock } = this.#options;
+    const askedUnder = this.#state.activeAuthority;
     try {
       const fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
-      for (const svid of fresh) this.#keep(svid);
+      for (const svid of fresh) this.#keep(svid, askedUnder);
       this.#backoff.reset();
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
@@ -289,10 +292,11 @@ export class WorkloadIdentities {
     }
   }
 
-  #keep(cached: CachedSvid): void {
+  #keep(cached: CachedSvid, askedUnder: string): void {
     const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
     const spread = this.#options.random.fraction();
-    this.#held.set(cached.entry, heldOf(cached, { hint, spread }));
+    const receivedAt = this.#options.clock.now();
+    this.#held.set(cached.entry, heldOf(cached, { hint, spread, askedUnder, receivedAt }));
   }
 
   #letGo(): void {

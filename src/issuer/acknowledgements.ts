@@ -28,8 +28,11 @@ export class Acknowledgements {
   async keep(ack: Opened<"ack">): Promise<boolean> {
     const { payload } = ack;
     const known = this.#newest.get(payload.node);
-    if (known !== undefined && known.boot === payload.boot && known.counter >= payload.counter)
-      return false;
+    // Of the same boot by its counter, of another by its time: one that was held back must not replace what came after it.
+    const isOld =
+      known !== undefined &&
+      (known.boot === payload.boot ? known.counter >= payload.counter : known.at > payload.at);
+    if (isOld) return false;
     await this.#journal.append([{ kind: "ack", key: token26(payload.node), bytes: ack.bytes }]);
     this.#newest.set(payload.node, payload);
     return true;

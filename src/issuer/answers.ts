@@ -6,7 +6,7 @@ const keptMs = 150_000;
 /** An answer is a few KiB; this bounds what a node that floods can make the issuer hold. */
 const keptAnswers = 10_000;
 
-/** The same request gets the same answer: remembers answers, also those still being made, by the request's digest. */
+/** The same request gets the same answer: remembers answers, also those still being made, by the digest of the proven request. */
 export class Answers {
   readonly #clock: Clock;
   readonly #kept = new Map<

@@ -24,8 +24,13 @@ export interface HeadsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly intervalMs: number;
-  readonly ackSpreadMs: number;
+  /** How many nodes there are: their acknowledgements of one change are spread the wider the more they are. */
+  readonly nodes: () => number;
 }
+
+/** Of acknowledgements, that one issuer takes in without effort. */
+const ackEveryMs = 2;
+const mostAckSpreadMs = 60_000;
 
 /** Tells every node, again and again, what the newest state is: silence, rollback and withholding show against it (MEC-07). */
 export class Heads {
@@ -53,7 +58,8 @@ export class Heads {
   async announce(): Promise<void> {
     if (this.#stopped) return;
     const now = this.#options.clock.now();
-    const wait = this.#lastAt + leastGapMs - now;
+    // A clock that was set back must not keep heads waiting for as long as the step was.
+    const wait = Math.min(leastGapMs, this.#lastAt + leastGapMs - now);
     if (wait > 0 && this.#newest !== undefined) {
       this.#schedule(wait);
       return;
@@ -69,7 +75,7 @@ export class Heads {
   }
 
   async #send(now: number): Promise<void> {
-    const { trustDomain, state, signer, broadcast, intervalMs, ackSpreadMs } = this.#options;
+    const { trustDomain, state, signer, broadcast, intervalMs, nodes } = this.#options;
     if (state.fenced) return;
     this.#n += 1n;
     const objects: Record<string, ObjectRef> = {};
@@ -91,7 +97,7 @@ export class Heads {
       objects,
       merkleRoot: state.merkleRoot(),
       viewEveryMs: 2 * intervalMs,
-      ackSpreadMs,
+      ackSpreadMs: Math.min(nodes() * ackEveryMs, mostAckSpreadMs),
       expires: now + 3 * intervalMs,
     };
     this.#newest = (await sealEnvelope("head", head, signer)).bytes;

@@ -17,7 +17,7 @@ import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
-import { Nodes } from "./nodes.ts";
+import { type NewToken, Nodes } from "./nodes.ts";
 import type {
   AuditStream,
   AuthorityKeys,
@@ -96,6 +96,7 @@ export class Issuer {
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
+  #isOpen = false;
   #stopped = false;
 
   private constructor(options: IssuerOptions) {
@@ -121,7 +122,11 @@ export class Issuer {
     const parts = { ...options, state, audit, authorities, entries, acknowledgements };
     this.#state = state;
     this.#audit = audit;
-    this.#heads = new Heads({ ...parts, intervalMs: settings.headIntervalMs, ackSpreadMs: 0 });
+    this.#heads = new Heads({
+      ...parts,
+      intervalMs: settings.headIntervalMs,
+      nodes: () => state.list("node-record").length,
+    });
     this.#announcer = new Announcer({ ...options, stream: options.eventStream });
     this.acknowledgements = acknowledgements;
     this.entries = entries;
@@ -158,7 +163,7 @@ export class Issuer {
   }
 
   async #open(records: readonly JournalRecord[]): Promise<void> {
-    const { epoch, issuer, random, trustDomain, bus } = this.#options;
+    const { epoch, issuer, random } = this.#options;
     await this.#state.open(records.filter((record) => record.kind === "object"));
     await this.#audit.resume(
       records.filter((record) => record.kind === "audit").map(({ bytes }) => bytes),
@@ -170,17 +175,7 @@ export class Issuer {
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
     for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
-    await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.list().length === 0) await this.rotation.begin();
-    await this.#state.change(() => [
-      bundleChange({
-        trustDomain,
-        state: this.#state,
-        brokerPins: bus.brokerPins,
-        authorities: this.authorities.trusted(),
-      }),
-    ]);
-    await this.entries.refreshViews();
+    await this.signAnew();
     await this.#heads.announce();
     this.#scheduleTick();
   }
@@ -200,11 +195,15 @@ export class Issuer {
   }
 
   async createToken(
-    wanted: { readonly nodeName: string; readonly labels: Readonly<Record<string, string>> },
+    wanted: NewToken,
     by: Operator,
   ): Promise<{ readonly joinString: string; readonly expires: number }> {
-    await this.#recordOrder("node token", wanted.nodeName, by);
-    return await this.nodes.createToken(wanted.nodeName, wanted.labels);
+    await this.#recordOrder(
+      wanted.replaces ? "node token --replace" : "node token",
+      wanted.nodeName,
+      by,
+    );
+    return await this.nodes.createToken(wanted);
   }
 
   async rotate(by: Operator): Promise<RotationProgress> {
@@ -215,6 +214,18 @@ export class Issuer {
     });
     await this.#advance();
     return progress;
+  }
+
+  /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
+  async signAnew(): Promise<void> {
+    const { trustDomain, bus } = this.#options;
+    await this.#state.change(() => [revocationsChange(trustDomain)]);
+    if (this.authorities.list().length === 0) await this.rotation.begin();
+    const authorities = this.authorities.trusted();
+    await this.#state.change(() => [
+      bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
+    ]);
+    await this.entries.refreshViews();
   }
 
   /** Called whenever a rotation may have gone on; the returned function ends it. */
@@ -295,6 +306,7 @@ export class Issuer {
   #onWritten(bundle: boolean): void {
     if (bundle)
       this.#announcer.announce("bundle.updated", `spiffe://${this.#options.trustDomain}`, {});
+    if (!this.#isOpen) return;
     this.#heads
       .announce()
       .catch((thrown: unknown) =>

@@ -16,7 +16,7 @@ import type { Random } from "../kit/random.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities } from "./authorities.ts";
 import { openEnrolment, proveCsr, sealingKeyOf } from "./enrolment-proof.ts";
-import type { Entries } from "./entries.ts";
+import { type Entries, refuseLabels } from "./entries.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
 import { type Linted, lint, record, sign } from "./issuance.ts";
@@ -47,6 +47,14 @@ export interface NodesOptions {
   readonly busSeed: Uint8Array;
 }
 
+/** What an operator says of a node that is to join. */
+export interface NewToken {
+  readonly nodeName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The name is known: whoever redeems the token takes that node's place. */
+  readonly replaces: boolean;
+}
+
 /** An enrolment that went through. */
 export interface Enrolled {
   readonly node: SpiffeId;
@@ -69,10 +77,11 @@ export class Nodes {
 
   /** The join string is shown once; only its public half is kept. @throws IssuerError NODE_NAME_INVALID, NODE_NAME_TAKEN */
   async createToken(
-    nodeName: string,
-    labels: Readonly<Record<string, string>>,
+    wanted: NewToken,
   ): Promise<{ readonly joinString: string; readonly expires: number }> {
     const { random, clock, pin, state } = this.#options;
+    const { nodeName, labels, replaces } = wanted;
+    refuseLabels(labels);
     if (!/^[a-z0-9-]{1,64}$/.test(nodeName)) {
       throw new IssuerError(
         "NODE_NAME_INVALID",
@@ -80,10 +89,10 @@ export class Nodes {
       );
     }
     const node = this.#idOf(nodeName);
-    if (state.get("node-record", recordKeyOf(node)) !== undefined) {
+    if (state.get("node-record", recordKeyOf(node)) !== undefined && !replaces) {
       throw new IssuerError(
         "NODE_NAME_TAKEN",
-        `${node} is enrolled; a join token enrols a name once (ENR-05). Choose another name`,
+        `${node} is enrolled; a join token enrols a name once (ENR-05). Choose another name, or take the place of a lost node with --replace`,
       );
     }
     const id = newId(random);
@@ -101,6 +110,7 @@ export class Nodes {
           expires,
           nodeName,
           labels,
+          replaces,
           usedBy: null,
         }),
       },
@@ -137,7 +147,7 @@ export class Nodes {
       );
     }
     const node = this.#idOf(payload.nodeName);
-    const known = this.#knownBy(node, keyId);
+    const known = this.#knownBy(node, keyId, token);
     const sealTo = sealingKeyOf(payload.sealingKey);
     const certificate = await this.#lintNode(node, spki);
     await this.#options.state.change(() => [
@@ -225,10 +235,11 @@ export class Nodes {
   }
 
   /** The record of a node that asks again with the key it has. A second token for its name, or an old request of its own, sets nothing back. */
-  #knownBy(node: SpiffeId, keyId: string): NodeRecordState | undefined {
+  #knownBy(node: SpiffeId, keyId: string, token: TokenState): NodeRecordState | undefined {
     const known = this.#options.state.get("node-record", recordKeyOf(node));
     if (known?.banned === true) throw new Refusal("NODE_BANNED", "the node is banned");
-    if (known !== undefined && known.current.keyId !== keyId) {
+    const takesPlace = token.replaces && token.usedBy === null;
+    if (known !== undefined && known.current.keyId !== keyId && !takesPlace) {
       throw new Refusal(
         "NODE_NAME",
         `${node} is enrolled with another key; a join token enrols a name once (ENR-05). Choose another name`,
@@ -266,8 +277,8 @@ export class Nodes {
           ...stamp,
           ...traits,
           current: key,
-          next: known?.next ?? null,
-          retired: known?.retired ?? [],
+          next: known?.current.keyId === keyId ? known.next : null,
+          retired: retiredBy(known, keyId),
           enrolledAt: known?.enrolledAt ?? stamp.at,
           expiresAt,
         }),
@@ -316,6 +327,13 @@ export class Nodes {
       `${trustDomainId(this.#options.trustDomain)}/herald/node/join_token/${nodeName}`,
     );
   }
+}
+
+/** What a new key of the node leaves behind: every other key that it was known by. */
+function retiredBy(known: NodeRecordState | undefined, keyId: string): readonly string[] {
+  if (known === undefined || known.current.keyId === keyId) return known?.retired ?? [];
+  const left = [known.current.keyId, ...(known.next === null ? [] : [known.next.keyId])];
+  return [...left, ...known.retired].slice(0, keptRetiredKeys);
 }
 
 function tokenKey(id: string): string {

@@ -71,12 +71,16 @@ export class Reception {
   }): Promise<Uint8Array> {
     const kind = requestKinds[request.kind];
     if (kind === undefined) throw new Refusal("NODE_UNKNOWN", `unknown request ${request.kind}`);
-    return await this.#answer(request.bytes, request.node, async () => {
+    return await this.#answer(kind, request, async () => {
       switch (kind) {
-        case "sign-request":
-          return await this.#sign(await this.#admit(kind, request));
-        case "renew-request":
-          return await this.#renew(await this.#admit(kind, request));
+        case "sign-request": {
+          const admitted = await this.#admit(kind, request);
+          return await this.#answers.of(admitted.request.digest, () => this.#sign(admitted));
+        }
+        case "renew-request": {
+          const admitted = await this.#admit(kind, request);
+          return await this.#answers.of(admitted.request.digest, () => this.#renew(admitted));
+        }
         case "state-request":
           return await this.#tellState(await this.#admit(kind, request));
         case "ack":
@@ -88,7 +92,7 @@ export class Reception {
   /** Answers `POST /v1/enrol`. */
   async enrol(bytes: Uint8Array): Promise<Uint8Array> {
     const { nodes, announcer, bus, signer } = this.#options;
-    return await this.#answer(bytes, "", async () => {
+    const enrol = async (): Promise<Uint8Array> => {
       const { enrolled, request } = await nodes.enrol(bytes);
       const { node, chain, sealedBusSeed } = enrolled;
       announcer.announce("node.joined", node, { attestor: "join_token" });
@@ -98,7 +102,10 @@ export class Reception {
         { ...this.#stamp(request), node, chain, bus, sealedBusSeed, state },
         signer,
       );
-    });
+    };
+    return await this.#answer("enrol-request", { node: "", bytes }, () =>
+      this.#answers.of(claimOf(bytes).digest, enrol),
+    );
   }
 
   /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
@@ -118,26 +125,27 @@ export class Reception {
   }
 
   async #answer(
-    bytes: Uint8Array,
-    node: string,
+    kind: NodeRequestKind | "enrol-request",
+    { node, bytes }: { readonly node: string; readonly bytes: Uint8Array },
     make: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
     const { metrics, log, signer } = this.#options;
-    refuseOversized(bytes);
-    // By the digest of the contents: who adds a signature to a request, or writes it otherwise, asks nothing new (TM-R-01).
-    const { digest } = claimOf(bytes);
     try {
-      return await this.#answers.of(digest, make);
+      refuseOversized(bytes);
+      return await make();
     } catch (thrown) {
       const code = thrown instanceof HeraldError ? String(thrown.code) : "INTERNAL";
       metrics.increment("herald_issuer_requests_refused_total", { code });
       const alarm = code === "KEY_RETIRED" ? { alarm: "retired-key" } : {};
       log.warn({ node, reason: reasonOf(thrown), ...alarm }, "request refused");
       if (!(thrown instanceof Refusal)) throw thrown;
+      const claim = claimOf(bytes);
+      // A request that somebody carried to the wrong door is not refused: the one who made it would believe the answer.
+      if (claim.kind !== kind) throw thrown;
       // Bound to the request by the digest of what it claims to be, since nothing of it may be proven.
       return await reply(
         "refused",
-        { ...this.#stamp(digest), code: thrown.code, reason: thrown.message },
+        { ...this.#stamp(claim.digest), code: thrown.code, reason: thrown.message },
         signer,
       );
     }

@@ -91,6 +91,34 @@ describe("ND-20 catch-up", () => {
   });
 });
 
+describe("asking an issuer after a reconnect", () => {
+  test("finds a single object that the broker withholds, though no head names it", async () => {
+    const world = new Followed();
+    const withheld = await manifest(v(1, 9));
+    const newest = await head(1, 7);
+    world.askIssuer = () => Promise.resolve([newest, withheld.bytes]);
+    await world.connected();
+    expect(world.asked).toBe(1);
+    expect(world.view.versions()[keys.manifest]).toEqual(v(1, 9));
+    expect(world.view.highest?.n).toBe(7n);
+    world.bus.listener?.onConnected();
+    await world.clock.advance(0);
+    expect(world.asked).toBe(2);
+  });
+
+  test.for<readonly [string, () => Promise<readonly Uint8Array[]>]>([
+    ["nobody answers", () => Promise.reject(new RangeError("nobody there"))],
+    ["the answer holds junk", () => Promise.resolve([Buffer.from("junk"), Buffer.from("{}")])],
+  ])("changes nothing when %s", async ([, askIssuer]) => {
+    const world = new Followed();
+    world.bus.put(...(await everything()));
+    world.askIssuer = askIssuer;
+    await world.connected();
+    expect(world.follower.synced).toBe(true);
+    expect(Object.keys(world.view.versions())).toHaveLength(5);
+  });
+});
+
 describe("fetching what a head names", () => {
   test("one read when the store has it", async () => {
     const world = await new Followed().connected();
@@ -107,6 +135,7 @@ describe("fetching what a head names", () => {
     const wanted = await index(v(1, 9));
     world.bus.put(await index(v(1, 8)));
     world.askIssuer = () => Promise.reject(new RangeError("nobody there"));
+    world.asked = 0;
     await world.head(await head(1, 1, { of: [wanted] }));
     await world.clock.advance(1_000);
     expect(world.asked).toBe(0);
@@ -153,6 +182,29 @@ describe("TM-B-02 saved before it is acted upon", () => {
     await world.object(await manifest(v(1, 2)));
     expect(world.told).toHaveLength(length + 1);
     expect(world.store.kept).toHaveLength(2);
+  });
+
+  test("a change whose save failed is told with the next head, which alone is nothing to be told of", async () => {
+    const world = await new Followed().connected();
+    const { length } = world.told;
+    await world.head(await head(1, 1));
+    expect(world.told).toHaveLength(length);
+    world.store.fails = true;
+    await world.object(await index(v(1, 1)));
+    world.store.fails = false;
+    await world.head(await head(1, 2));
+    expect(world.told).toHaveLength(length + 1);
+    expect(world.store.kept).toHaveLength(2);
+  });
+
+  test("only what is on disk is called applied", async () => {
+    const world = await new Followed().connected();
+    world.store.fails = true;
+    await world.object(await index(v(1, 1)));
+    expect(world.follower.applied).toEqual({});
+    world.store.fails = false;
+    await world.head(await head(1, 1));
+    expect(world.follower.applied).toEqual({ [keys.index]: v(1, 1) });
   });
 
   test("what comes while the disk is written is not acted upon before it is written itself", async () => {

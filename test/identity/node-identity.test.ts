@@ -178,7 +178,7 @@ describe("renewal", () => {
   test("brings a new key, asked for with the old one; everything after is signed with the new one", async () => {
     const world = await enrolledWorld();
     const identity = await world.resumed();
-    await identity.renew(async (_, bytes) => await world.renewed(bytes));
+    await identity.renew(async (_, bytes) => await world.renewed(bytes), "");
     expect(identity.signer.keyId).not.toBe(signers.node.keyId);
     expect(world.asked).toEqual([base64(spkiOf(identity.kept.privateKey))]);
     expect(identity.kept.bus).toEqual(bus);
@@ -189,7 +189,7 @@ describe("renewal", () => {
   test("goes by HTTPS when the bus does not answer", async () => {
     const world = await enrolledWorld();
     const identity = await world.resumed();
-    await identity.renew(lost);
+    await identity.renew(lost, "");
     expect(identity.signer.keyId).not.toBe(signers.node.keyId);
   });
 
@@ -199,9 +199,9 @@ describe("renewal", () => {
     const { post } = world;
     const silent = { ...world.options, post: lost };
     const deaf = await NodeIdentity.resume(silent);
-    expect(await world.outcome(deaf?.renew(lost) ?? Promise.resolve())).toBe("NO_ANSWER");
+    expect(await world.outcome(deaf?.renew(lost, "") ?? Promise.resolve())).toBe("NO_ANSWER");
     const pending = world.store.pending?.privateKey;
-    await identity.renew(async (_, bytes) => await post("/v1/renew", bytes));
+    await identity.renew(async (_, bytes) => await post("/v1/renew", bytes), "");
     expect(pending === undefined ? "" : keyIdOfKey(pending)).toBe(identity.signer.keyId);
   });
 
@@ -219,13 +219,13 @@ describe("renewal", () => {
       world.store.crashAt = crashAt;
       const identity = await world.resumed();
       await expect(
-        identity.renew(async (_, bytes) => await world.renewed(bytes)),
+        identity.renew(async (_, bytes) => await world.renewed(bytes), ""),
       ).rejects.toBeInstanceOf(Crash);
       world.store.crashAt = undefined;
       const again = await world.resumed();
       const inUse = base64(spkiOf(again.kept.privateKey));
       world.asked.length = 0;
-      await again.renew(async (_, bytes) => await world.renewed(bytes));
+      await again.renew(async (_, bytes) => await world.renewed(bytes), "");
       expect(world.asked).toHaveLength(1);
       expect(world.asked).not.toContain(inUse);
       expect(world.store.pending).toBeUndefined();
@@ -236,7 +236,7 @@ describe("renewal", () => {
     const world = await enrolledWorld();
     world.leafOf = () => nodeLeaf(spkiOf(nodeKey));
     const identity = await world.resumed();
-    const renewed = identity.renew(async (_, bytes) => await world.renewed(bytes));
+    const renewed = identity.renew(async (_, bytes) => await world.renewed(bytes), "");
     await expect(renewed).rejects.toMatchObject({ code: "BAD_REPLY" });
     expect(identity.signer.keyId).toBe(signers.node.keyId);
   });
@@ -249,6 +249,14 @@ describe("renewal", () => {
     expect(identity.isSignedByOther("")).toBe(false);
     expect(identity.isSignedByOther(identity.authority)).toBe(false);
     expect(identity.isSignedByOther("00ff")).toBe(true);
+  });
+
+  test("an SVID that was asked for under the active authority is not asked for again, whoever signed it", async () => {
+    const world = await enrolledWorld();
+    const identity = await world.resumed();
+    await identity.renew(async (_, bytes) => await world.renewed(bytes), "00ff");
+    expect(identity.isSignedByOther("00ff")).toBe(false);
+    expect(identity.isSignedByOther("00fe")).toBe(true);
   });
 });
 

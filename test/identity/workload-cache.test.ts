@@ -49,6 +49,7 @@ describe("invariant 4: a restarted daemon", () => {
     world.answer = (item) => world.refused(item);
     const watch = world.watch("web");
     await world.update([entryOf("web")]);
+    await world.clock.advance(1_000);
     expect(watch.current().svids).toEqual([]);
     expect(world.log.alarms).toEqual([]);
     expect(world.requests).toHaveLength(1);

@@ -11,7 +11,9 @@ import {
 const now = Date.UTC(2026, 10, 22, 12);
 const trustDomain = parseTrustDomain("example.org");
 const node = parseSpiffeId("spiffe://example.org/herald/node/join_token/east");
-const bundle = { trustDomain, sequence: 2n ** 32n + 50n, key: "bundle.x", seq: 50n, term: 3n };
+const version = { epoch: 1n, term: 3n, seq: 50n };
+const bundle = { trustDomain, sequence: 2n ** 32n + 50n, key: "bundle.x", version };
+const hourMs = 3_600_000;
 const oldAuthority = "aa";
 
 const record: NodeRecordState = {
@@ -48,7 +50,7 @@ const ack: Ack = {
   boot: "boot",
   counter: 1,
   highest: null,
-  applied: { [bundle.key]: { epoch: 1n, term: 3n, seq: 50n } },
+  applied: { [bundle.key]: version },
   consumers: [],
   authorities: [],
 };
@@ -58,7 +60,7 @@ function facts(of: {
   readonly ack?: Partial<Ack> | "none";
 }): GateFacts {
   const told = of.ack === "none" ? undefined : { ...ack, ...of.ack };
-  return { now, records: [{ ...record, ...of.record }], ackOf: () => told };
+  return { now, longestLifeMs: hourMs, records: [{ ...record, ...of.record }], ackOf: () => told };
 }
 
 const behind = {
@@ -124,7 +126,14 @@ describe("the gate before an authority signs: has everybody its root?", () => {
       "open",
     ],
     ["is away and had acknowledged it", { connected: false, heldUntil: now + 1 }, "open"],
-    ["is connected though what it held has ended", { ...behind, heldUntil: now }, "waits"],
+    ["is connected, and its identity is over", { ...behind, heldUntil: now }, "open"],
+    ["is connected and was given trust alone", { ...behind, heldUntil: 0 }, "waits"],
+    ["is away and held nothing that ends", { ...behind, connected: false, heldUntil: 0 }, "open"],
+    [
+      "refused it, and its identity is over",
+      { heldUntil: now, refusal: { name: "ROOTCA", reason: "bad" } },
+      "open",
+    ],
     [
       "cannot acknowledge and was flushed just now",
       { kind: "workload-api", flushedAt: now },
@@ -157,6 +166,28 @@ describe("the gate before an authority signs: has everybody its root?", () => {
     const consumers = [{ ...consumer, refusal: { name: "ROOTCA", reason: "empty" } }];
     const [waiting] = waitingForBundle(facts({ ack: { consumers } }), bundle);
     expect(waiting?.reason).toBe("refused ROOTCA: empty");
+  });
+});
+
+describe("what a node claims beyond what any SVID lives (TM-N-06)", () => {
+  const forEver = now + 1000 * hourMs;
+  const claims = { at: now - hourMs, authorities: [{ authority: "bb", svids: 1, until: forEver }] };
+
+  test("GATE-05: it does not live by it", () => {
+    expect(liveNodes(facts({ record: { expiresAt: now }, ack: claims }))).toEqual([]);
+    const fresh = { ...claims, at: now - hourMs + 1 };
+    expect(liveNodes(facts({ record: { expiresAt: now }, ack: fresh })).length).toBe(1);
+  });
+
+  test("GATE-05: its consumers are not waited for by it", () => {
+    const consumers = [{ ...consumer, ...behind, connected: false, heldUntil: forEver }];
+    expect(waitingForBundle(facts({ ack: { at: now - hourMs, consumers } }), bundle)).toEqual([]);
+    expect(waitingForBundle(facts({ ack: { at: now, consumers } }), bundle).length).toBe(1);
+  });
+
+  test("GATE-05: nor does the old authority", () => {
+    const old = { ...claims, authorities: [{ authority: oldAuthority, svids: 1, until: forEver }] };
+    expect(waitingForReissue(facts({ ack: old }), oldAuthority)).toEqual([]);
   });
 });
 

@@ -62,6 +62,8 @@ export class FakeEnvoy {
   /** Does it still use what it was given, so that a rotation must wait for it? */
   counts(now: number): boolean {
     if (this.#dead || this.bundle === undefined) return false;
+    // Its identity is over, so nobody talks to it (src/issuer/gate.ts).
+    if (this.#heldUntil > 0 && this.#heldUntil <= now) return false;
     return this.connected || Math.max(this.#heldUntil, this.#leftAt + trustCountsMs) > now;
   }
 
@@ -159,7 +161,8 @@ export class FakeEnvoy {
     clock.after(takesMs, takeNewest);
     clock.after(takesMs + 5, () => {
       const isNewest = this.#newest.get(name) === source;
-      if (this.#stream === stream && !this.#dead && isNewest) consumers?.acknowledged(stream, pushes);
+      if (this.#stream === stream && !this.#dead && isNewest)
+        consumers?.acknowledged(stream, pushes);
     });
   }
 

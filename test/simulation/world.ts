@@ -83,7 +83,7 @@ export class World {
     await world.issuer.start();
     for (const node of world.nodes) {
       const { joinString } = await world.issuer.issuer.createToken(
-        { nodeName: node.name, labels: { side: node.name } },
+        { nodeName: node.name, labels: { side: node.name }, replaces: false },
         { uid: 0, pid: 1 },
       );
       await node.enrol(joinString);
@@ -184,7 +184,11 @@ export class World {
   /** An issuer whose audit stream lost records gives up, and its supervisor starts it anew; anything else is mended by its next tick. */
   #notBack(thrown: unknown): void {
     const isBehind = thrown instanceof IssuerError && thrown.code === "AUDIT_BEHIND";
-    this.trace.push(isBehind ? "issuer gives up" : `issuer is not back yet: ${String(thrown)} ${String((thrown as Error).cause)}`);
+    this.trace.push(
+      isBehind
+        ? "issuer gives up"
+        : `issuer is not back yet: ${String(thrown)} ${String((thrown as Error).cause)}`,
+    );
     if (isBehind) this.issuer.kill();
   }
 

@@ -11,6 +11,7 @@ interface AdminOptions {
 }
 
 interface TokenOptions extends AdminOptions {
+  readonly replace?: boolean;
   readonly name: string;
   readonly label?: ReadonlyMap<string, string>;
 }
@@ -53,11 +54,15 @@ function addToken(node: Command, { surroundings }: Shop): void {
     }),
   )
     .requiredOption("--name <name>", "the node's name: 1 to 64 of a-z, 0-9 and -")
-    .option("--label <name=value>", "label that entries select the node by; repeatable", labels);
+    .option("--label <name=value>", "label that entries select the node by; repeatable", labels)
+    .option(
+      "--replace",
+      "the name is known: whoever joins takes the place of a node that was lost",
+    );
   verb.action(async () => {
-    const { name, label, admin: flag, json } = verb.opts<TokenOptions>();
+    const { name, label, replace, admin: flag, json } = verb.opts<TokenOptions>();
     const { withIssuer } = await import("../admin-client.ts");
-    const wanted = { nodeName: name, labels: new Map(label) };
+    const wanted = { nodeName: name, labels: new Map(label), replaces: replace === true };
     const made = await withIssuer(
       flag,
       surroundings,

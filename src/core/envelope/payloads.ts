@@ -87,6 +87,8 @@ export interface TokenState extends StateObject {
   readonly expires: number;
   readonly nodeName: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** The node is known already, and whoever redeems this takes its place: its old keys are retired. */
+  readonly replaces: boolean;
   /** Key id of the node key that redeemed it; null while it is unused. */
   readonly usedBy: string | null;
 }

@@ -112,6 +112,7 @@ export const tokenState: z.ZodType<TokenState> = z.strictObject({
   publicKey: base64,
   expires: time,
   nodeName: token,
+  replaces: z.boolean(),
   labels,
   usedBy: digest.nullable(),
 });

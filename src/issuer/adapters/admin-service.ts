@@ -91,7 +91,11 @@ export function adminService(options: AdminServiceOptions): wire.AdminServiceSer
     })),
     createJoinToken: unary(async (request: wire.CreateJoinTokenRequest, by) => {
       const made = await issuer.createToken(
-        { nodeName: request.nodeName, labels: Object.fromEntries(request.labels) },
+        {
+          nodeName: request.nodeName,
+          labels: Object.fromEntries(request.labels),
+          replaces: request.replaces,
+        },
         by,
       );
       return {

@@ -12,6 +12,9 @@ const garbageFactor = 4;
 /** The stream keeps the audit; the journal only as much of it as a broker that lost its newest writes could have lost. */
 const keptAudits = 1000;
 
+/** A small file is not worth the work. */
+const leastToCompact = 16 * 1024 * 1024;
+
 const kinds: ReadonlySet<string> = new Set([
   "object",
   "audit",
@@ -33,9 +36,16 @@ export class FileJournal implements Journal {
   }[] = [];
   #writing = false;
   #broken: IssuerError | undefined;
+  readonly #onBroken: (reason: IssuerError) => void;
+  /** The newest of each, as it would be written anew. */
+  #newest = new Map<string, JournalRecord>();
+  #liveBytes = 0;
+  #bytes = 0;
 
-  constructor(path: string) {
+  /** `onBroken` hears once that the disk takes no more: only a restart mends that. */
+  constructor(path: string, onBroken: (reason: IssuerError) => void = () => undefined) {
     this.#path = path;
+    this.#onBroken = onBroken;
   }
 
   async load(): Promise<readonly JournalRecord[]> {
@@ -46,13 +56,14 @@ export class FileJournal implements Journal {
     // Also drops a torn line, so that the next append starts on a line of its own.
     if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n")))
       await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
-    this.#file = await open(this.#path, "a", 0o600);
-    await syncFolder(dirname(this.#path));
+    this.#newest = new Map(records.map((record) => [nameOf(record), record]));
+    await this.#reopen();
     return records;
   }
 
   append(records: readonly JournalRecord[]): Promise<void> {
     if (records.length === 0) return Promise.resolve();
+    for (const record of records) this.#newest.set(nameOf(record), record);
     return new Promise((done, failed) => {
       this.#waiting.push({ lines: records.map(lineOf).join(""), done, failed });
       if (!this.#writing) void this.#drain();
@@ -77,7 +88,9 @@ export class FileJournal implements Journal {
           );
         await this.#file.appendFile(batch.map((append) => append.lines).join(""));
         await this.#file.datasync();
+        this.#bytes += batch.reduce((sum, append) => sum + append.lines.length, 0);
         for (const append of batch) append.done();
+        await this.#compact();
       } catch (thrown) {
         // What is on disk now is unknown, and another line behind half a line would be damage: from here on nothing is written. A restart
         // reads the file as it is; nobody was told that these records were kept.
@@ -87,9 +100,27 @@ export class FileJournal implements Journal {
           { cause: thrown },
         );
         for (const append of batch) append.failed(this.#broken);
+        this.#onBroken(this.#broken);
       }
     }
     this.#writing = false;
+  }
+
+  /** Written anew, without what newer records replaced, once that is most of the file. A crash leaves the old file or the new one. */
+  async #compact(): Promise<void> {
+    if (this.#bytes < leastToCompact || this.#bytes < garbageFactor * this.#liveBytes) return;
+    const records = withoutOldAudits([...this.#newest.values()]);
+    this.#newest = new Map(records.map((record) => [nameOf(record), record]));
+    await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
+    await this.#file?.close();
+    await this.#reopen();
+  }
+
+  async #reopen(): Promise<void> {
+    this.#file = await open(this.#path, "a", 0o600);
+    await syncFolder(dirname(this.#path));
+    this.#bytes = (await this.#file.stat()).size;
+    this.#liveBytes = this.#bytes;
   }
 
   #parse(text: string): { readonly newest: Map<string, JournalRecord>; readonly lines: number } {
@@ -104,10 +135,14 @@ export class FileJournal implements Journal {
           `${this.#path}, line ${index + 1}: damaged (its checksum does not fit). Restore the state folder from a backup; the store on the bus holds a copy of all objects`,
         );
       }
-      newest.set(`${record.kind} ${record.key}`, record);
+      newest.set(nameOf(record), record);
     }
     return { newest, lines: lines.length + (torn === "" ? 0 : 1) };
   }
+}
+
+function nameOf(record: JournalRecord): string {
+  return `${record.kind} ${record.key}`;
 }
 
 /** Records come in the order of the file, which is the order of the chain. */

@@ -39,7 +39,7 @@ export function removeFolders(): void {
 }
 
 /** A temporary folder with a short path, since sockets lie in it. */
-export function makeFolder(): string {
+function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "hb-"));
   folders.add(folder);
   return folder;
@@ -95,7 +95,7 @@ export class Fleet implements AsyncDisposable {
 
   /** A join string for a node of this name, and where to redeem it. */
   async joinToken(nodeName: string): Promise<CreateJoinTokenResponse> {
-    const request = { nodeName, labels: new Map<string, string>() };
+    const request = { nodeName, labels: new Map<string, string>(), replaces: false };
     return await answer((done) => this.admin.createJoinToken(request, done));
   }
 

@@ -37,7 +37,8 @@ export async function openOffice(settings: Partial<IssuerSettings> = {}): Promis
     clock,
     host,
     async token(nodeName, labels = {}) {
-      return (await host.issuer.createToken({ nodeName, labels }, operator)).joinString;
+      return (await host.issuer.createToken({ nodeName, labels, replaces: false }, operator))
+        .joinString;
     },
     stranger: (name) => new Asker({ domain, host, clock, name }),
     async node(name, labels = {}) {

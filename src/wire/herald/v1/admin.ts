@@ -121,6 +121,8 @@ export interface DeleteEntryResponse {
 export interface CreateJoinTokenRequest {
   readonly nodeName: string;
   readonly labels: Map<string, string>;
+  /** The node is enrolled already (its machine or its folder was lost): whoever redeems the token takes its place. */
+  readonly replaces: boolean;
 }
 
 export interface CreateJoinTokenRequest_LabelsEntry {
@@ -1273,7 +1275,7 @@ export const DeleteEntryResponse: MessageFns<DeleteEntryResponse> = {
 };
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
-  return { nodeName: "", labels: new Map() };
+  return { nodeName: "", labels: new Map(), replaces: false };
 }
 
 export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
@@ -1284,6 +1286,9 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
     message.labels.forEach((value, key) => {
       CreateJoinTokenRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
+    if (message.replaces !== false) {
+      writer.uint32(24).bool(message.replaces);
+    }
     return writer;
   },
 
@@ -1319,6 +1324,14 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
             }
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replaces = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1346,6 +1359,7 @@ export const CreateJoinTokenRequest: MessageFns<CreateJoinTokenRequest> = {
       });
       return m;
     })();
+    message.replaces = object.replaces ?? false;
     return message;
   },
 };

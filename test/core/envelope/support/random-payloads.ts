@@ -132,6 +132,7 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     publicKey: base64,
     expires: time,
     nodeName: token,
+    replaces: fc.boolean(),
     labels,
     usedBy: fc.option(digest),
   }),

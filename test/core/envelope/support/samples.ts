@@ -97,6 +97,7 @@ const stateSamples = {
     publicKey: spkiOf(tokenKey).toString("base64"),
     expires: at + 600_000,
     nodeName: "web-1",
+    replaces: false,
     labels: {},
     usedBy: null,
   },
