@@ -93,7 +93,7 @@ async function startAll(dir: string, trustDomain: string, programs: Program[]): 
     heraldProgram(dir, {
       name: "node",
       args: ["node", "--config", join(dir, "node.yaml")],
-      message: "node answers on its socket",
+      message: "node is in step with the issuer",
     }),
   );
   return {

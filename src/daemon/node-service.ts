@@ -69,6 +69,7 @@ export class NodeService {
   #renewing = false;
   #saving: Promise<void> | undefined;
   #saveAgain = false;
+  readonly #synced = Promise.withResolvers<void>();
   #askPinsAt = 0;
   #stopped = false;
 
@@ -114,6 +115,11 @@ export class NodeService {
     }
     await this.#workloads.resume();
     await this.#follower.resume([...(await viewStore.load()), ...state]);
+  }
+
+  /** Resolves when the state was read once since the start. */
+  get whenSynced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** Connects to the bus and goes on from there. Resolves when subscribed. */
@@ -185,6 +191,7 @@ export class NodeService {
   }
 
   #onState(state: FollowedState): void {
+    if (state.synced) this.#synced.resolve();
     const { identity, log } = this.#options;
     const manifest = this.#view.get("manifest")?.payload;
     const traits = { id: identity.id, labels: manifest?.labels ?? {} };

@@ -69,7 +69,7 @@ export async function runNode(options: {
     const http = await serveHealth(running, listener);
     log.info({ socket: `unix://${config.socket}`, metrics: http }, "node answers on its socket");
     // What follows may wait for the network, and a signal ends the wait.
-    const service = startService(running, options.joinString);
+    const service = startService(running, { joinString: options.joinString, metricsUrl: http });
     await Promise.race([stopped, service.then(() => stopped)]);
     return 0;
   } finally {
@@ -77,6 +77,9 @@ export async function runNode(options: {
     await closeAll(running.opened, log);
   }
 }
+
+/** A little more than an SVID takes on a busy day; a client's own deadline may be shorter. */
+const firstSvidPatienceMs = 5000;
 
 /** The socket answers at once, before the first identity is there: callers are told "not yet" and stay (issue: plaintext HTTP/2 at once). */
 async function serveSocket(running: RunningNode): Promise<UnixListener> {
@@ -109,7 +112,12 @@ async function serveSocket(running: RunningNode): Promise<UnixListener> {
   );
   server.addService(
     workloadApiService,
-    workloadApiHandlers({ ...common, clients, check: svidCheck(systemClock) }),
+    workloadApiHandlers({
+      ...common,
+      patienceMs: firstSvidPatienceMs,
+      clients,
+      check: svidCheck(systemClock),
+    }),
   );
   await mkdir(dirname(config.socket), { recursive: true, mode: 0o755 });
   const listener = await listenUnix({
@@ -130,7 +138,13 @@ function processOf(caller: object): PeerProcess {
   return caller as PeerProcess;
 }
 
-async function startService(running: RunningNode, joinString: string | undefined): Promise<void> {
+async function startService(
+  running: RunningNode,
+  {
+    joinString,
+    metricsUrl,
+  }: { readonly joinString: string | undefined; readonly metricsUrl: string },
+): Promise<void> {
   const { config, log, hub, opened, metrics } = running;
   const { identity, state, trust, client } = await identityOf(running, joinString);
   const connected: { bus?: NodeBus } = {};
@@ -158,6 +172,9 @@ async function startService(running: RunningNode, joinString: string | undefined
   opened.push({ name: "bus", close: () => bus.close() });
   await service.start();
   log.info({ node: identity.id }, "node follows the issuer");
+  void service.whenSynced.then(() =>
+    log.info({ node: identity.id, metrics: metricsUrl }, "node is in step with the issuer"),
+  );
 }
 
 /** A node serves what it has while the broker is away, so it goes on trying. Undefined when the daemon stops first. */

@@ -315,8 +315,12 @@ export class WorkloadIdentities {
   }
 
   #tellWatchers(): void {
+    // An Envoy has a stream for each secret, and each watches: callers with the same selectors share one look.
+    const views = new Map<string, WorkloadView>();
     for (const watcher of this.#watchers) {
-      const view = this.#viewOf(watcher.selectors);
+      const kind = [...watcher.selectors].join("\n");
+      const view = views.get(kind) ?? this.#viewOf(watcher.selectors);
+      views.set(kind, view);
       if (isSameView(view, watcher.view)) continue;
       watcher.view = view;
       watcher.onChange(view);

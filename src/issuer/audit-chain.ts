@@ -70,6 +70,13 @@ export class AuditChain {
     if (newest === undefined) return;
     this.#n = newest.payload.n;
     this.#prev = newest.digest;
+    if (newest === last && own.at(-1)?.payload.n !== last.payload.n) await this.#keep(last);
+  }
+
+  /** A crash left this record in the stream alone; a broker that loses it later would leave a gap that nobody could fill. */
+  async #keep({ payload, bytes }: Opened<"audit-record">): Promise<void> {
+    const { journal, name } = this.#options;
+    await journal.append([{ kind: "audit", key: `${name}.${payload.n}`, bytes }]);
   }
 
   /**

@@ -189,7 +189,11 @@ function push(before: StreamState, now: number, rules: StreamRules): Step {
 
 /** What is to be reported though nothing is sent. */
 function tell(before: StreamState, look: Look): Step {
-  const waiting = new Map(look.absent.map((one) => [one.name, `${one.reason} ${one.detail}`]));
+  // A name that is known to be absent is not looked for anew, and not told again, whenever some other entry is on its way.
+  const because = (one: (typeof look.absent)[number]): string =>
+    (one.reason === "unsynced" ? before.waiting.get(one.name) : undefined) ??
+    `${one.reason} ${one.detail}`;
+  const waiting = new Map(look.absent.map((one) => [one.name, because(one)]));
   const absent = look.absent
     .filter((one) => before.waiting.get(one.name) !== waiting.get(one.name))
     .map((one) => ({ kind: "waiting", ...one }) as const);

@@ -16,12 +16,16 @@ export interface StreamState {
 export type StreamInput =
   | { readonly kind: "say"; readonly say: Say }
   /** The last message is written out. */
-  | { readonly kind: "written" };
+  | { readonly kind: "written" }
+  /** Nothing could be said for as long as this stream was willing to wait. */
+  | { readonly kind: "out-of-patience"; readonly error: WorkloadApiError };
 
 /** What a stream wants done, in this order. */
 export type StreamEffect =
   | { readonly kind: "send"; readonly bytes: Buffer }
   | { readonly kind: "flushed"; readonly versions: DeliveredVersions }
+  /** There is nothing to say yet, and may be in a moment: an SVID is on its way. */
+  | { readonly kind: "wait"; readonly error: WorkloadApiError }
   | { readonly kind: "end"; readonly error: WorkloadApiError };
 
 /** The state and what to do about it. */
@@ -33,6 +37,9 @@ export const newStream: StreamState = { sent: undefined, writing: false, next: u
 /** One input, the next state, and what to do. */
 export function step(state: StreamState, input: StreamInput): Step {
   if (input.kind === "say") return say(state, input.say);
+  if (input.kind === "out-of-patience") {
+    return [state, state.sent === undefined ? [{ kind: "end", error: input.error }] : []];
+  }
   const flushed: readonly StreamEffect[] =
     state.sent === undefined ? [] : [{ kind: "flushed", versions: state.sent.versions }];
   const idle: StreamState = { ...state, writing: false, next: undefined };
@@ -45,7 +52,7 @@ function say(state: StreamState, what: Say): Step {
   // A lost entitlement does not wait behind a client that does not read (WAPI-17).
   if (what.kind === "never") return [state, [{ kind: "end", error: what.error }]];
   if (what.kind === "later") {
-    return state.sent === undefined ? [state, [{ kind: "end", error: what.error }]] : [state, []];
+    return [state, state.sent === undefined ? [{ kind: "wait", error: what.error }] : []];
   }
   if (state.writing) return [{ ...state, next: what }, []];
   const { bytes, versions } = what.message;

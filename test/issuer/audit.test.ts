@@ -5,6 +5,7 @@ import { type Linted, lint, type Recorded, sign } from "../../src/issuer/issuanc
 import { csrOf, signItem, verdictOf } from "../support/simulation-asker.ts";
 import type { ShownRecord } from "../support/simulation-audit.ts";
 import { keyPair } from "../support/simulation-keys.ts";
+import { quiet } from "../support/simulation-quiet.ts";
 import { newEntry, openOffice, operator } from "./support/office.ts";
 
 /** Follows from one record to the next. */
@@ -134,6 +135,21 @@ describe("no audit, no SVID (invariants 8 and 9)", () => {
     expect(after.slice(0, before.length)).toEqual(before);
     expect(verbs(after)).toEqual(["entry create", "entry create", "entry create"]);
     expect(isChain(after)).toBe(true);
+  });
+
+  test("TM-I-05: a record that a crash left in the stream alone is not missing when the stream loses it", async () => {
+    const office = await openOffice();
+    const { host } = office;
+    host.journal.crashAt({ append: 1, kept: 0 }, () => host.kill());
+    host.issuer.createEntry(newEntry("/one"), operator).catch(() => undefined);
+    await quiet();
+    await host.start();
+    await office.entry("/two");
+    host.audit.lose(2);
+    await host.restart();
+    await office.entry("/three");
+    expect(verbs(host.audit.records)).toEqual(["entry create", "entry create", "entry create"]);
+    expect(isChain(host.audit.records)).toBe(true);
   });
 
   test("TM-I-05: a record of the broker's own is alarmed, and the issuer's chain goes on from its journal", async () => {

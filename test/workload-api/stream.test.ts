@@ -14,16 +14,25 @@ const says = (content: string, serial = content): Say => ({
 const later: Say = { kind: "later", error: new WorkloadApiError("NOT_READY", "soon") };
 const never: Say = { kind: "never", error: new WorkloadApiError("NO_IDENTITY", "no") };
 
+function inputOf(one: Say | "written" | "out-of-patience"): StreamInput {
+  if (one === "written") return { kind: "written" };
+  if (one === "out-of-patience") {
+    return { kind: "out-of-patience", error: new WorkloadApiError("NOT_READY", "soon") };
+  }
+  return { kind: "say", say: one };
+}
+
 /** The effects of each input as one line. */
-function play(inputs: readonly (Say | "written")[]): readonly string[] {
+function play(inputs: readonly (Say | "written" | "out-of-patience")[]): readonly string[] {
   let state = newStream;
   return inputs.map((one) => {
-    const input: StreamInput = one === "written" ? { kind: "written" } : { kind: "say", say: one };
+    const input = inputOf(one);
     const [next, effects] = step(state, input);
     state = next;
     return effects
       .map((effect) => {
         if (effect.kind === "send") return `send ${String(effect.bytes)}`;
+        if (effect.kind === "wait") return `wait ${effect.error.code}`;
         if (effect.kind === "end") return `end ${effect.error.code}`;
         return `flushed ${effect.versions.svids.map((svid) => svid.serial).join()}`;
       })
@@ -32,7 +41,7 @@ function play(inputs: readonly (Say | "written")[]): readonly string[] {
 }
 
 describe("one Workload API stream", () => {
-  test.for<readonly [string, readonly (Say | "written")[], readonly string[]]>([
+  test.for<readonly [string, readonly (Say | "written" | "out-of-patience")[], readonly string[]]>([
     [
       "WAPI-05 the first message at once, flushed when it is out",
       [says("a"), "written"],
@@ -69,7 +78,16 @@ describe("one Workload API stream", () => {
       [says("a"), never],
       ["send a", "end NO_IDENTITY"],
     ],
-    ["WEP-13 nothing known from the start", [later], ["end NOT_READY"]],
+    [
+      "WEP-13 nothing known from the start",
+      [later, "out-of-patience"],
+      ["wait NOT_READY", "end NOT_READY"],
+    ],
+    [
+      "WAPI-05 the first SVID came while the stream was willing to wait",
+      [later, says("a"), "written", "out-of-patience"],
+      ["wait NOT_READY", "send a", "flushed a", ""],
+    ],
     [
       "WEP-13 a running stream keeps what it was told",
       [says("a"), "written", later, says("b")],

@@ -19,6 +19,8 @@ export interface WorkloadApiOptions {
   readonly verifiersWithoutIdentity?: boolean;
   /** Streams that one caller may hold at a time. Defaults to 100: libraries hold two or three (WAPI-26). */
   readonly maxStreamsPerCaller?: number;
+  /** How long a stream waits for its first message while the caller's first SVID is on its way. Defaults to 0: it ends with Unavailable at once (WEP-13). */
+  readonly patienceMs?: number;
   /** Aborted when the daemon stops: every stream ends with Unavailable, and clients come back. */
   readonly signal?: AbortSignal;
 }

@@ -1,5 +1,6 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { WorkloadView } from "../../core/svid/workload-view.ts";
+import type { Timer } from "../../kit/clock.ts";
 import { WorkloadApiError } from "../error.ts";
 import type { Caller, ClientId, ViewWatch, X509Method } from "../ports.ts";
 import {
@@ -37,6 +38,7 @@ export class X509Stream {
   #giveBack: (() => void) | undefined;
   #stepping = false;
   #over = false;
+  #patience: Timer | undefined;
 
   constructor(call: ServerWritableStream<unknown, Buffer>, options: X509StreamOptions) {
     this.#call = call;
@@ -111,10 +113,21 @@ export class X509Stream {
   #perform(effect: StreamEffect): void {
     if (this.#over) return;
     if (effect.kind === "end") this.#fail(effect.error);
+    if (effect.kind === "wait") this.#wait(effect.error);
     if (effect.kind === "send") this.#send(effect.bytes);
     if (effect.kind === "flushed" && this.#client !== undefined) {
       this.#options.clients.flushed(this.#client, effect.versions);
     }
+  }
+
+  /** A client that asks once and goes would otherwise be told "not yet" in the milliseconds in which its first SVID is signed. */
+  #wait(error: WorkloadApiError): void {
+    const { clock, patienceMs = 0 } = this.#options;
+    if (patienceMs === 0) this.#fail(error);
+    else
+      this.#patience ??= clock.after(patienceMs, () =>
+        this.#feed({ kind: "out-of-patience", error }),
+      );
   }
 
   #send(bytes: Buffer): void {
@@ -136,6 +149,7 @@ export class X509Stream {
   #release(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#patience?.cancel();
     this.#options.signal?.removeEventListener("abort", this.#stop);
     this.#giveBack?.();
     this.#watch?.close();
