@@ -59,6 +59,9 @@ export class NodeView {
   readonly #held = new Map<string, NodeObject>();
   /** Bundles that wait for the revocations they go with. */
   #waiting: readonly Opened<"bundle">[] = [];
+  /** The newest of each key, and the newest head, that came before the root's statement of their epoch. */
+  readonly #early = new Map<string, NodeObject>();
+  #earlyHead: Opened<"head"> | undefined;
   #head: Opened<"head"> | undefined;
 
   constructor(options: { readonly trust: ControlTrust; readonly node: SpiffeId }) {
@@ -145,11 +148,21 @@ export class NodeView {
     } catch (refused) {
       return [{ kind: "alarm", code: "forged", key: "head", reason: reasonOf(refused) }];
     }
+    if (head.payload.td !== this.#trust.trustDomain)
+      return [
+        { kind: "alarm", code: "foreign", key: "head", reason: `a head of ${head.payload.td}` },
+      ];
+    return this.#judgeHead(head);
+  }
+
+  #judgeHead(head: Opened<"head">): readonly Outcome[] {
     const { payload } = head;
-    const foreign = this.#otherEpoch("head", payload.epoch);
-    if (foreign !== undefined) return foreign;
-    if (payload.td !== this.#trust.trustDomain)
-      return [{ kind: "alarm", code: "foreign", key: "head", reason: `a head of ${payload.td}` }];
+    const tooEarly = this.#otherEpoch("head", payload.epoch);
+    if (tooEarly !== undefined) {
+      if (this.#earlyHead === undefined || compareHeads(payload, this.#earlyHead.payload) > 0)
+        this.#earlyHead = head;
+      return tooEarly;
+    }
     const order = this.#head === undefined ? 1 : compareHeads(payload, this.#head.payload);
     if (order === 0 && head.digest !== this.#head?.digest) {
       return [
@@ -175,33 +188,33 @@ export class NodeView {
 
   #judge(object: NodeObject): readonly Outcome[] {
     const { key, version } = object.payload;
-    const held = this.#held.get(key);
-    const order = compareVersions(version, held?.payload.version ?? zeroVersion);
-    if (order === 0 && held !== undefined && held.digest !== object.digest) {
-      return [
-        {
-          kind: "alarm",
-          code: "equivocation",
-          key,
-          reason: `version ${formatVersion(version)} has two contents`,
-        },
-      ];
-    }
-    if (order < 0)
-      return [
-        {
-          kind: "alarm",
-          code: "rollback",
-          key,
-          reason: `${formatVersion(version)} after ${formatVersion(held?.payload.version ?? zeroVersion)}`,
-        },
-      ];
-    if (order === 0 && held !== undefined) return [];
-    const foreign = object.kind === "epoch" ? undefined : this.#otherEpoch(key, version.epoch);
-    return foreign ?? this.#againstHead(object) ?? this.#apply(object);
+    const known = this.#againstHeld(object);
+    if (known !== undefined) return known;
+    const tooEarly = object.kind === "epoch" ? undefined : this.#otherEpoch(key, version.epoch);
+    if (tooEarly === undefined) return this.#againstHead(object) ?? this.#apply(object);
+    const early = this.#early.get(key)?.payload.version ?? zeroVersion;
+    if (compareVersions(version, early) > 0) this.#early.set(key, object);
+    return tooEarly;
   }
 
-  /** The root decides epochs: a control key that claims a later one than the root's statement could fix every mark for ever (ADR 3). */
+  /** Nothing is taken below, or beside, the version that is held; undefined for a higher one. */
+  #againstHeld(object: NodeObject): readonly Outcome[] | undefined {
+    const { key, version } = object.payload;
+    const held = this.#held.get(key);
+    if (held === undefined) return undefined;
+    const order = compareVersions(version, held.payload.version);
+    if (order > 0) return undefined;
+    if (order === 0 && held.digest === object.digest) return [];
+    const [written, mark] = [formatVersion(version), formatVersion(held.payload.version)];
+    return order === 0
+      ? [{ kind: "alarm", code: "equivocation", key, reason: `${written} has two contents` }]
+      : [{ kind: "alarm", code: "rollback", key, reason: `${written} after ${mark}` }];
+  }
+
+  /**
+   * The root decides epochs: a control key that claims a later one than the root's statement could fix every mark for ever (ADR 3). What
+   * comes before its epoch's statement waits for it.
+   */
   #otherEpoch(key: string, epoch: bigint): readonly Outcome[] | undefined {
     const stated = this.#held.get(controlKey)?.payload.version.epoch;
     if (stated === undefined || epoch <= stated) return undefined;
@@ -262,7 +275,23 @@ export class NodeView {
     if (object.kind === "epoch") this.#trust.revoke(object.payload.revokedKeys);
     return [
       { kind: "applied", key },
+      ...(object.kind === "epoch" ? this.#judgeEarly() : []),
       ...(object.kind === "revocations" ? this.#judgeWaiting() : []),
+    ];
+  }
+
+  /** What came before its epoch. One that was put there to push out another changes nothing: all is read again. */
+  #judgeEarly(): readonly Outcome[] {
+    const [head, objects] = [this.#earlyHead, [...this.#early.values()]];
+    if (head === undefined && objects.length === 0) return [];
+    this.#earlyHead = undefined;
+    this.#early.clear();
+    return [
+      ...(head === undefined ? [] : this.#judgeHead(head)),
+      ...objects.flatMap((object) => this.#judge(object)),
+      ...this.keys
+        .filter((key) => key !== controlKey)
+        .map((key): Outcome => ({ kind: "fetch", key })),
     ];
   }
 

@@ -138,7 +138,7 @@ describe("node", () => {
     });
     const line = ["node", "token", "--name", "web-1", "--label", "r=eu", "--admin", admin.address];
     const ran = await herald(line);
-    expect(asked).toEqual([{ nodeName: "web-1", labels: new Map([["r", "eu"]]) }]);
+    expect(asked).toEqual([{ nodeName: "web-1", replaces: false, labels: new Map([["r", "eu"]]) }]);
     expect(ran).toEqual({
       code: 0,
       out: "herald1.t.s.p\n",
