@@ -24,8 +24,13 @@ export function reportOf(thrown: unknown): Report {
   }
   if (thrown instanceof CommanderError) return usageReport(thrown);
   const code = thrown instanceof HeraldError ? String(thrown.code) : "UNEXPECTED";
-  const { message, cure } = splitCure(reasonOf(thrown));
-  return { exitCode: exitCode.failed, code, message, cure, details: [] };
+  // The cure is in the error's own sentence; what caused it goes behind what happened.
+  const { message, cure } = splitCure(thrown instanceof Error ? thrown.message : reasonOf(thrown));
+  const details =
+    thrown instanceof Error && thrown.cause !== undefined
+      ? [`cause: ${reasonOf(thrown.cause)}`]
+      : [];
+  return { exitCode: exitCode.failed, code, message, cure, details };
 }
 
 /** `herald: what happened` and `  try: what to do`, or one line of JSON. */

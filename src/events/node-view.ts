@@ -287,8 +287,8 @@ export class NodeView {
     this.#earlyHead = undefined;
     this.#early.clear();
     return [
-      ...(head === undefined ? [] : this.#judgeHead(head)),
-      ...objects.flatMap((object) => this.#judge(object)),
+      ...(head === undefined || this.#isRevoked(head) ? [] : this.#judgeHead(head)),
+      ...objects.flatMap((object) => (this.#isRevoked(object) ? [] : this.#judge(object))),
       ...this.keys
         .filter((key) => key !== controlKey)
         .map((key): Outcome => ({ kind: "fetch", key })),
@@ -303,8 +303,14 @@ export class NodeView {
     this.#waiting = [];
     return waiting.flatMap((object) => {
       const held = this.#held.get(object.payload.key)?.payload.version ?? zeroVersion;
-      return compareVersions(object.payload.version, held) < 0 ? [] : this.#judge(object);
+      const isLate = compareVersions(object.payload.version, held) < 0;
+      return isLate || this.#isRevoked(object) ? [] : this.#judge(object);
     });
+  }
+
+  /** What waited was proven when it came, and its key may have been revoked since. */
+  #isRevoked({ keyId }: Opened<NodeStateKind> | Opened<"head">): boolean {
+    return this.get("epoch")?.payload.revokedKeys.includes(keyId) === true;
   }
 
   #isBehind(key: string, named: ObjectRef): boolean {

@@ -70,13 +70,17 @@ export class AuditChain {
     if (newest === undefined) return;
     this.#n = newest.payload.n;
     this.#prev = newest.digest;
-    if (newest === last && own.at(-1)?.payload.n !== last.payload.n) await this.#keep(last);
+    await this.#keepStreamed(last, own.at(-1));
   }
 
   /** A crash left this record in the stream alone; a broker that loses it later would leave a gap that nobody could fill. */
-  async #keep({ payload, bytes }: Opened<"audit-record">): Promise<void> {
+  async #keepStreamed(
+    last: Opened<"audit-record"> | undefined,
+    own: Opened<"audit-record"> | undefined,
+  ): Promise<void> {
+    if (last === undefined || last.payload.n <= (own?.payload.n ?? 0n)) return;
     const { journal, name } = this.#options;
-    await journal.append([{ kind: "audit", key: `${name}.${payload.n}`, bytes }]);
+    await journal.append([{ kind: "audit", key: `${name}.${last.payload.n}`, bytes: last.bytes }]);
   }
 
   /**

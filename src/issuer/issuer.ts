@@ -96,7 +96,6 @@ export class Issuer {
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
-  #isOpen = false;
   #stopped = false;
 
   private constructor(options: IssuerOptions) {
@@ -306,7 +305,8 @@ export class Issuer {
   #onWritten(bundle: boolean): void {
     if (bundle)
       this.#announcer.announce("bundle.updated", `spiffe://${this.#options.trustDomain}`, {});
-    if (!this.#isOpen) return;
+    // Not during the start: a head under the new term makes old what it does not name, such as manifests that are not signed anew yet.
+    if (this.#tick === undefined) return;
     this.#heads
       .announce()
       .catch((thrown: unknown) =>

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { now } from "../core/envelope/support/keys.ts";
+import { sealEnvelope } from "../../src/core/envelope/envelope.ts";
+import { controlSigner } from "../../src/core/envelope/signers.ts";
+import { certificate, now, otherControlKey, signers } from "../core/envelope/support/keys.ts";
+import { samples } from "../core/envelope/support/samples.ts";
 import { newView, offer, offerHead } from "../identity/support/node-view.ts";
 import {
   bundle,
@@ -147,6 +150,66 @@ describe("terms", () => {
     offerHead(view, await head(1, 1, { epoch: 2n }));
     expect(offer(view, (await manifest(v(9, 9))).bytes)).toEqual(["alarm old-term"]);
     expect(offer(view, (await manifest(v(1, 1, 2))).bytes)).toEqual(["applied node"]);
+  });
+});
+
+describe("epochs are the root's", () => {
+  test("what claims a later one than its statement waits for that, and is read again then", async () => {
+    const view = newView();
+    offer(view, (await epoch(v(0, 1))).bytes);
+    const [early, other] = [await manifest(v(1, 9, 2)), await index(v(1, 8, 2))];
+    const newest = await head(1, 1, { epoch: 2n, of: [other] });
+    for (const { bytes } of [early, other])
+      expect(offer(view, bytes)).toEqual(["alarm other-epoch", "fetch control"]);
+    expect(offerHead(view, newest)).toEqual(["alarm other-epoch", "fetch control"]);
+    expect([Object.keys(view.versions()), view.head]).toEqual([[keys.control], undefined]);
+    expect(offer(view, (await epoch(v(0, 10, 2))).bytes)).toEqual([
+      "applied control",
+      "head 1/1",
+      "fetch group",
+      "applied node",
+      "applied group",
+      "fetch rev",
+      "fetch bundle",
+      "fetch group",
+      "fetch node",
+    ]);
+    expect(view.versions()).toMatchObject({
+      [keys.manifest]: v(1, 9, 2),
+      [keys.index]: v(1, 8, 2),
+    });
+  });
+
+  test("one that claims an epoch of its own moves no mark", async () => {
+    const view = newView();
+    offer(view, (await epoch(v(0, 1))).bytes);
+    offer(view, (await index(v(1, 5))).bytes);
+    const last = 2 ** 32;
+    expect(offer(view, (await index(v(1, 1, last))).bytes)).toContain("alarm other-epoch");
+    expect(offer(view, (await index(v(1, 6))).bytes)).toEqual(["applied group"]);
+    expect(offer(view, (await epoch(v(0, 2, 2))).bytes)).toContain("fetch group");
+    expect(view.versions()[keys.index]).toEqual(v(1, 6));
+    expect(offer(view, (await index(v(1, 1, 2))).bytes)).toEqual(["applied group"]);
+  });
+
+  test("what waited does not outlive the revocation of its key", async () => {
+    const view = newView();
+    offer(view, (await epoch(v(0, 1))).bytes);
+    offer(view, (await bundle(v(1, 5), { revocations: v(1, 4) })).bytes);
+    offer(view, (await index(v(1, 5, 2))).bytes);
+    offerHead(view, await head(1, 1, { epoch: 2n }));
+    const rev = await revocations(v(1, 4));
+    const revoking = await epoch(v(0, 2, 2), { revokedKeys: [signers.control.keyId] });
+    expect(offer(view, revoking.bytes)[0]).toBe("applied control");
+    expect(offer(view, rev.bytes)).toEqual(["alarm forged"]);
+    const fresh = controlSigner(otherControlKey, await certificate({}, { key: otherControlKey }));
+    const payload = { ...samples.revocations, version: v(1, 6, 2) };
+    const next = await sealEnvelope("revocations", payload, fresh);
+    expect(offer(view, next.bytes)).toEqual(["applied rev"]);
+    expect([Object.keys(view.versions()), view.head]).toEqual([
+      [keys.control, keys.revocations],
+      undefined,
+    ]);
   });
 });
 

@@ -19,11 +19,7 @@ async function whileDying<T>(
   crash: { readonly append: number; readonly kept: number },
   order: () => Promise<T>,
 ): Promise<{ readonly answer: T } | undefined> {
-  let died = false;
-  host.journal.crashAt(crash, () => {
-    died = true;
-    host.kill();
-  });
+  host.journal.crashAt(crash, () => host.kill());
   const answered: { answer?: T } = {};
   order().then(
     (answer) => {
@@ -36,8 +32,7 @@ async function whileDying<T>(
   );
   await quiet();
   await quiet();
-  if (!died) host.kill();
-  await host.start();
+  await host.restart();
   return answered.answer === undefined ? undefined : { answer: answered.answer };
 }
 

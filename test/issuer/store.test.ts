@@ -227,32 +227,6 @@ describe("a store that lost its newest writes (power cut)", () => {
   });
 });
 
-describe("the heads of a new leader", () => {
-  test("MEC-07: its first head names nothing of an earlier term, and every manifest is signed anew before it", async () => {
-    const office = await openOffice();
-    const { host } = office;
-    const node = await office.node("east");
-    await office.clock.advance(2000);
-    const before = host.heads.length;
-    const stored: string[] = [];
-    host.onStored = (key) => {
-      if (host.heads.length === before) stored.push(key);
-    };
-    await host.restart();
-    const [first] = host.heads.slice(before);
-    const { payload } = openEnvelope(
-      first ?? new Uint8Array(),
-      ["head"],
-      office.domain.trust().at(office.clock.now()),
-    );
-    const terms = Object.entries(payload.objects)
-      .filter(([key]) => key !== "control.current")
-      .map(([, { version }]) => version.term);
-    expect(terms).toEqual([payload.term, payload.term, payload.term]);
-    expect(stored).toContain(manifestKey(node.id));
-  });
-});
-
 function versionOf(bytes: Uint8Array): Version {
   const { epoch, term, seq } = payloadOf<StateObject>(bytes).version;
   return { epoch: BigInt(epoch), term: BigInt(term), seq: BigInt(seq) };

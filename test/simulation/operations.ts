@@ -32,7 +32,7 @@ const operations: readonly Operation[] = [
   {
     name: "wait hours",
     weight: 1,
-    run: (world, random) => world.advance(60 * minuteMs * (1 + random.below(3))),
+    run: (world, random) => world.advance(60 * minuteMs * (1 + random.below(2))),
   },
   {
     name: "foul weather",

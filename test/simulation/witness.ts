@@ -20,6 +20,8 @@ export class Witness {
   readonly #serials = new Set<string>();
   readonly #opened = new Set<string>();
   readonly #marks = new Map<string, Version>();
+  /** Envelopes that were judged already: a node keeps the same ones again and again. */
+  readonly #seen = new WeakSet<Uint8Array>();
   #sequence = 0n;
 
   constructor(world: World) {
@@ -100,7 +102,8 @@ export class Witness {
 
   #applied(node: string, bytes: Uint8Array): void {
     // Pages of the group index are kept too; the index vouches for them.
-    if (bytes[0] === openingBracket) return;
+    if (bytes[0] === openingBracket || this.#seen.has(bytes)) return;
+    this.#seen.add(bytes);
     const { kind, digest } = claimOf(bytes);
     const { trace, domain } = this.#world;
     if (!domain.signed(digest)) this.#note(`${node} applied a ${kind} that nobody signed`);

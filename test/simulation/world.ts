@@ -59,7 +59,8 @@ export class World {
       clock,
       bus,
       random: SeededRandom.of(seed, "issuer"),
-      settings: { headIntervalMs: 60_000 },
+      // Rare heads make long times short to tell.
+      settings: { headIntervalMs: 120_000 },
     });
     const { issuer } = this;
     this.nodes = ["east", "west"].map(

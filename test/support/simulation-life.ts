@@ -25,12 +25,14 @@ export class Life {
 
   /** An effect: none begins after the end, and nobody is there to hear how one ended. */
   async does<T>(effect: () => Promise<T>): Promise<T> {
-    if (this.#ended) return await never<T>();
+    if (this.ended) return await never<T>();
+    // Asked anew after each wait, which the checker of conditions does not see.
+    const hasEnded = (): boolean => this.#ended;
     try {
       const result = await effect();
-      return this.#ended ? await never<T>() : result;
+      return hasEnded() ? await never<T>() : result;
     } catch (thrown) {
-      if (this.#ended) return await never<T>();
+      if (hasEnded()) return await never<T>();
       throw thrown;
     }
   }

@@ -4,7 +4,7 @@ import { createHook } from "node:async_hooks";
 const signing = new Map<number, object>();
 
 createHook({
-  init(asyncId, type, _trigger, job: object) {
+  init(...[asyncId, type, , job]: [number, string, number, object]) {
     if (type === "SIGNREQUEST") signing.set(asyncId, job);
   },
   before: (asyncId) => void signing.delete(asyncId),

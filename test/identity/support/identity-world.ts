@@ -12,7 +12,7 @@ import { node } from "../../core/envelope/support/samples.ts";
 import { makeAuthority, makeKey, makeLeaf, type WorldAuthority } from "../../support/ca-world.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 
-export const authority: WorldAuthority = makeAuthority();
+const authority: WorldAuthority = makeAuthority();
 
 /** A node SVID for the holder of this public key. */
 export function nodeLeaf(spki: Uint8Array, id: string = node): Uint8Array {

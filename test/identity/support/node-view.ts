@@ -6,7 +6,7 @@ import { newTrust } from "./signed-state.ts";
 export const newView: () => NodeView = () => new NodeView({ trust: newTrust(), node });
 
 /** Outcomes as a trace: `applied bundle.x`, `alarm rollback`. */
-export function trace(outcomes: readonly Outcome[]): readonly string[] {
+function trace(outcomes: readonly Outcome[]): readonly string[] {
   return outcomes.map((outcome) => {
     switch (outcome.kind) {
       case "applied":

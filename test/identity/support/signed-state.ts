@@ -1,5 +1,5 @@
-import { openEnvelope, sealEnvelope } from "../../../src/core/envelope/envelope.ts";
-import type { Kind, Payloads } from "../../../src/core/envelope/kinds.ts";
+import { sealEnvelope } from "../../../src/core/envelope/envelope.ts";
+import type { Payloads } from "../../../src/core/envelope/kinds.ts";
 import {
   bundleKey,
   controlKey,
@@ -103,9 +103,4 @@ export async function head(
     ...rest,
   };
   return (await sealEnvelope("head", payload, signerFor("head"))).bytes;
-}
-
-/** What an envelope says, whoever signed it right. */
-export function payloadOf<K extends Kind>(bytes: Uint8Array, kind: K): Payloads[K] {
-  return openEnvelope(bytes, [kind], newTrust().atAnyTime()).payload;
 }

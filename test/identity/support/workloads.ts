@@ -25,7 +25,7 @@ import { CountedMetrics } from "./followed.ts";
 import { RecordedLog } from "./recorded-log.ts";
 
 export const hour = 3_600_000;
-export const uid = (id: string): Selector => parseSelector(`unix:user:${id}`);
+const uid = (id: string): Selector => parseSelector(`unix:user:${id}`);
 
 /** An entry of example.org, for the user of its name. */
 export function entryOf(id: string, bend: Partial<Entry> = {}): Entry {

@@ -12,18 +12,20 @@ import { SimulationIssuer } from "../../support/simulation-issuer.ts";
 /** Who gives orders in these tests. */
 export const operator: Operator = { uid: 0, pid: 1 };
 
+type Labels = Readonly<Record<string, string>>;
+
 /** An issuer at work, its machine, and the clock that it goes by. */
 export interface Office {
   readonly domain: SimulationDomain;
   readonly clock: HeldClock;
   readonly host: SimulationIssuer;
   /** A join string for a node of this name. */
-  token(nodeName: string, labels?: Readonly<Record<string, string>>): Promise<string>;
+  readonly token: (nodeName: string, labels?: Labels) => Promise<string>;
   /** A node that is not enrolled. */
-  stranger(name: string): Asker;
+  readonly stranger: (name: string) => Asker;
   /** A node that is. */
-  node(name: string, labels?: Readonly<Record<string, string>>): Promise<Asker>;
-  entry(path: string, nodes?: NodeSelection): Promise<Entry>;
+  readonly node: (name: string, labels?: Labels) => Promise<Asker>;
+  readonly entry: (path: string, nodes?: NodeSelection) => Promise<Entry>;
 }
 
 /** Opens one. */

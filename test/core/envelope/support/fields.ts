@@ -40,7 +40,7 @@ export const trustDomain: fc.Arbitrary<TrustDomain> = letters(
 export const spiffeId: fc.Arbitrary<SpiffeId> = fc
   .tuple(trustDomain, fc.array(letters("abcXYZ012-_", 1, 8), { minLength: 1, maxLength: 3 }))
   .map(([td, path]) => parseSpiffeId(`spiffe://${td}/${path.join("/")}`));
-export const selector: fc.Arbitrary<Selector> = letters("abcXYZ012:,/ é", 1, 20).map((value) =>
+const selector: fc.Arbitrary<Selector> = letters("abcXYZ012:,/ é", 1, 20).map((value) =>
   parseSelector(`unix:k${value}`),
 );
 /** Members of any name but `__proto__`, which is refused. */

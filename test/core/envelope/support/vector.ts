@@ -24,7 +24,7 @@ export interface VectorFile {
 }
 
 /** What a case says: its title, the bytes, the code. */
-export type Row = readonly [title: string, bytes: Uint8Array, expect: string];
+type Row = readonly [title: string, bytes: Uint8Array, expect: string];
 
 /** A case for the reader of a kind; bytes that are no text are kept as base64. */
 export function vectorOf(kind: Kind, [title, bytes, expected]: Row): Vector {
