@@ -16,10 +16,10 @@ import { pinoLog } from "./logging.ts";
 import { untilStopped } from "./shutdown.ts";
 import { logged, Program } from "./supervisor.ts";
 
-export type DevErrorCode = "NATS_SERVER_MISSING";
+type DevErrorCode = "NATS_SERVER_MISSING";
 
 /** Why `herald dev` cannot start. */
-export class DevError extends HeraldError<DevErrorCode> {}
+class DevError extends HeraldError<DevErrorCode> {}
 
 /** The line that `herald dev` prints when it serves. */
 export interface ReadyLine {

@@ -3,7 +3,7 @@ import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts
 import { attestPeer } from "../attest/attestation.ts";
 import { unixSelectors } from "../attest/unix-selectors.ts";
 import { AdminError } from "../issuer/adapters/admin-service.ts";
-import type { Operator } from "../issuer/issuer.ts";
+import type { Operator } from "../issuer/options.ts";
 import { peerOf } from "../rpc/call-peer.ts";
 import type { IssuerConfig } from "./config.ts";
 

@@ -28,13 +28,7 @@ export type NodeStateKind = Extract<
 export type NodeObject = { [K in NodeStateKind]: Opened<K> }[NodeStateKind];
 
 /** What was wrong with what the broker delivered. None of it changes anything but a counter, a log line and the health page. */
-export type AlarmCode =
-  | "forged"
-  | "equivocation"
-  | "rollback"
-  | "foreign"
-  | "old-term"
-  | "other-epoch";
+type AlarmCode = "forged" | "equivocation" | "rollback" | "foreign" | "old-term" | "other-epoch";
 
 /** What a delivery led to. */
 export type Outcome =

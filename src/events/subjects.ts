@@ -74,7 +74,7 @@ export const auditSubjects = "herald.v1.audit.>" as const;
 export const requestKinds: readonly RequestKind[] = ["sign", "renew", "state", "ack"];
 
 /** The only region of the first release; the token is in the subject so that more can come (ND-33). */
-export const region = "main" as const;
+const region = "main" as const;
 
 /** Issuers share requests through this queue group (ND-33). */
 export const issuerQueue = "issuer" as const;

@@ -141,7 +141,7 @@ function refusedError(refusal: Payloads["refused"]): IdentityError {
 }
 
 /** The issuer's own words, kept as the cause of a REFUSED error. */
-export class RefusalCause extends HeraldError<Payloads["refused"]["code"]> {}
+class RefusalCause extends HeraldError<Payloads["refused"]["code"]> {}
 
 /** The issuer's code when it refused, undefined for any other failure. */
 export function refusalCode(thrown: unknown): Payloads["refused"]["code"] | undefined {

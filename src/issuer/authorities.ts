@@ -6,10 +6,11 @@ import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
+import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import { newSerial } from "./identifiers.ts";
 import type { AuthorityKeys } from "./ports.ts";
-import type { Change, SignedState } from "./signed-state.ts";
+import type { SignedState } from "./signed-state.ts";
 
 /** Certificates start this much in the past, for clocks that run behind (XSVID-24). */
 export const backdateMs = 10_000;
@@ -102,7 +103,7 @@ export class Authorities {
 }
 
 /** Under which key an authority lies. */
-export function authorityKey(id: string): string {
+function authorityKey(id: string): string {
   return `authority.${id}`;
 }
 

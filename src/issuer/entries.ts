@@ -18,9 +18,10 @@ import {
 } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
+import type { Change, Page } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
-import type { Change, Page, SignedState } from "./signed-state.ts";
+import type { SignedState } from "./signed-state.ts";
 
 /** Entries per page, and in the index itself: what a change costs every node to read does not grow with the number of entries (ND-11). */
 const entriesPerPage = 32;
@@ -209,13 +210,7 @@ export class Entries {
       refuse("spiffe-id", "a workload's ID has a path, such as /web");
     if (isReserved(wanted.spiffeId))
       refuse("spiffe-id", "paths below /herald/ are reserved for Herald's own nodes and issuers");
-    if (wanted.selectors.length > mostSelectors)
-      refuse(
-        "selector",
-        `${wanted.selectors.length} are given; ${mostSelectors} at most, and all of them must match`,
-      );
-    if (wanted.dnsNames.length > mostDnsNames)
-      refuse("dns-name", `${wanted.dnsNames.length} are given; ${mostDnsNames} at most`);
+    refuseTooMany(wanted);
     if (wanted.nodes.kind === "labels") refuseLabels(wanted.nodes.labels);
     if (wanted.selectors.length === 0)
       refuse(
@@ -243,6 +238,14 @@ export class Entries {
       );
     return entry;
   }
+}
+
+function refuseTooMany({ selectors, dnsNames }: NewEntry): void {
+  const refuse = (field: string, given: number, most: number): never => {
+    throw new IssuerError("ENTRY_INVALID", `${field}: ${given} are given, ${most} at most fit`);
+  };
+  if (selectors.length > mostSelectors) refuse("selector", selectors.length, mostSelectors);
+  if (dnsNames.length > mostDnsNames) refuse("dns-name", dnsNames.length, mostDnsNames);
 }
 
 /** Does the entry hold on this node? The issuer decides by its own record of the node, never by what the node says of itself. */

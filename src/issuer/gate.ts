@@ -3,7 +3,7 @@ import { compareVersions, type Version } from "../core/envelope/version.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 
 /** A consumer that cannot acknowledge counts this long after it was flushed (protocol.md, Acknowledged). */
-export const settleMs = 10_000;
+const settleMs = 10_000;
 
 /** Why a gate is not passed: one line a node or consumer, for the operator's eyes. */
 export interface Waiting {

@@ -1,15 +1,11 @@
-import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
-import type { BusAccess, IssuedSvid } from "../core/envelope/payloads.ts";
-import { type ControlTrust, onlyKey } from "../core/envelope/trust.ts";
+import type { IssuedSvid } from "../core/envelope/payloads.ts";
+import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry } from "../core/policy/entry.ts";
-import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import type { Clock, Timer } from "../kit/clock.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
-import type { Log } from "../kit/log.ts";
-import type { Metrics } from "../kit/metrics.ts";
-import type { Random } from "../kit/random.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
@@ -18,63 +14,14 @@ import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
-import type {
-  AuditStream,
-  AuthorityKeys,
-  EventStream,
-  HeadBroadcast,
-  Journal,
-  JournalRecord,
-  StateStore,
-} from "./ports.ts";
+import type { IssuerOptions, Operator } from "./options.ts";
+import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { bundleChange, revocationsChange } from "./trust-bundle.ts";
-
-/** What an operator may set; every member has a default in the configuration file. */
-export interface IssuerSettings {
-  /** Default 15,000. */
-  readonly headIntervalMs: number;
-  /** Default 86,400 (one day). */
-  readonly nodeTtlSeconds: number;
-  /** Default 3,600. */
-  readonly defaultTtlSeconds: number;
-  /** Default 86,400. */
-  readonly maxTtlSeconds: number;
-  /** Default 30 days. */
-  readonly authorityLifetimeMs: number;
-}
-
-export interface IssuerOptions {
-  readonly trustDomain: TrustDomain;
-  readonly issuer: SpiffeId;
-  readonly trust: ControlTrust;
-  readonly signer: EnvelopeSigner;
-  /** The root's epoch statement, an envelope of kind `epoch`. */
-  readonly epoch: { readonly bytes: Uint8Array; readonly number: bigint };
-  readonly bus: BusAccess;
-  readonly busSeed: Uint8Array;
-  readonly settings: IssuerSettings;
-  readonly journal: Journal;
-  readonly store: StateStore;
-  readonly broadcast: HeadBroadcast;
-  readonly auditStream: AuditStream;
-  readonly eventStream: EventStream;
-  readonly keys: AuthorityKeys;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly metrics: Metrics;
-}
-
-/** Who gave an administrative order: a peer of the admin socket, known from the kernel. */
-export interface Operator {
-  readonly uid: number;
-  readonly pid: number;
-}
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -341,7 +288,10 @@ export class Issuer {
   }
 
   async #onTick(): Promise<void> {
-    if (this.#state.pending > 0) await this.#state.reconcile();
+    if (this.#state.pending > 0) {
+      await this.#state.reconcile();
+      await this.#heads.announce();
+    }
     await this.#advance();
     const active = this.authorities.active();
     const third = this.#options.settings.authorityLifetimeMs / 3;

@@ -15,16 +15,17 @@ import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities } from "./authorities.ts";
+import type { Change } from "./change.ts";
 import { openEnrolment, proveCsr, sealingKeyOf } from "./enrolment-proof.ts";
 import { type Entries, refuseLabels } from "./entries.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
 import { type Linted, lint, record, sign } from "./issuance.ts";
 import { type Admitted, Refusal, recordKeyOf, refuseStale } from "./requests.ts";
-import type { Change, SignedState } from "./signed-state.ts";
+import type { SignedState } from "./signed-state.ts";
 
 /** How long a join token can be redeemed. */
-export const tokenLifeMs = 600_000;
+const tokenLifeMs = 600_000;
 
 /** For how long after its SVID's end a node may renew with its recorded key: a weekend without power re-enrols nothing by hand. */
 const lateRenewalMs = 30 * 24 * 3_600_000;

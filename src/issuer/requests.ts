@@ -15,7 +15,7 @@ import type { Clock } from "../kit/clock.ts";
 import { HeraldError } from "../kit/errors.ts";
 
 /** A request lives this long, both ways, so that a replayed one is refused (MEC-02). */
-export const requestLifeMs = 60_000;
+const requestLifeMs = 60_000;
 
 /** Larger requests are not even parsed: 50 CSRs with their selectors stay below a quarter of it. */
 const maxRequestBytes: number = 256 * 1024;

@@ -9,6 +9,7 @@ import type { Random } from "../kit/random.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import { type Authorities, authorityChange } from "./authorities.ts";
+import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import {
   type GateFacts,
@@ -18,7 +19,7 @@ import {
   waitingForReissue,
 } from "./gate.ts";
 import { newId } from "./identifiers.ts";
-import type { Change, SignedState } from "./signed-state.ts";
+import type { SignedState } from "./signed-state.ts";
 import { type AuthorityFacts, bundleChange } from "./trust-bundle.ts";
 
 export interface RotationOptions {

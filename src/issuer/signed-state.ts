@@ -5,10 +5,10 @@ import {
   openEnvelope,
   sealEnvelope,
 } from "../core/envelope/envelope.ts";
-import type { Kind, Payloads } from "../core/envelope/kinds.ts";
+import type { Payloads } from "../core/envelope/kinds.ts";
 import { merkleRoot } from "../core/envelope/merkle.ts";
 import { groupIndexKey, isGroupPageKey } from "../core/envelope/object-keys.ts";
-import type { ObjectRef, StateObject } from "../core/envelope/payloads.ts";
+import type { ObjectRef } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import {
   compareVersions,
@@ -20,13 +20,9 @@ import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
+import type { Change, Page, Stamp, StateKind } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { Journal, StateStore } from "./ports.ts";
-
-/** The kinds that lie under a key. */
-export type StateKind = {
-  [K in Kind]: Payloads[K] extends StateObject ? K : never;
-}[Kind];
 
 const stateKinds: readonly StateKind[] = [
   "epoch",
@@ -42,18 +38,6 @@ const stateKinds: readonly StateKind[] = [
   "term",
 ];
 
-/** What the state fills in by itself. */
-export type Stamp = StateObject;
-
-/** One object to be written: its contents as a function of the stamp it gets. */
-export type Change = {
-  [K in StateKind]: {
-    readonly kind: K;
-    readonly key: string;
-    readonly content: (stamp: Stamp) => Payloads[K];
-  };
-}[StateKind];
-
 type AnyOpened = { [K in StateKind]: Opened<K> }[StateKind];
 
 export interface SignedStateOptions {
@@ -68,12 +52,6 @@ export interface SignedStateOptions {
   readonly pages: () => readonly Page[];
   /** Called with what was just written, when nodes can read it. */
   readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
-}
-
-/** Bytes that a signed object names by their hash. */
-export interface Page {
-  readonly key: string;
-  readonly bytes: Uint8Array;
 }
 
 /** An object has to fit into one message of the broker (1 MiB with headers, by default). */
@@ -230,12 +208,11 @@ export class SignedState {
     const behind = [...this.#objects]
       .filter(([key, held]) => !sameBytes(remote.get(key), held.bytes))
       .map(([key]) => key);
-    if (behind.length > 0 && remote.size > 0) {
+    if (behind.length > 0 && remote.size > 0)
       this.#options.log.warn(
         { objects: behind.length },
-        "the store is behind this issuer's journal; rebuilding it from the journal",
+        "rebuilding the store from the journal: it is behind",
       );
-    }
     // A write that was thought to have failed may have arrived: only what is behind still waits.
     this.#pending.clear();
     const pages = this.#options.pages();

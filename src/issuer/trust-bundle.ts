@@ -4,7 +4,8 @@ import type { AuthorityState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";
-import type { Change, SignedState } from "./signed-state.ts";
+import type { Change } from "./change.ts";
+import type { SignedState } from "./signed-state.ts";
 
 /** How often federated partners should look again, seconds; nodes are pushed to. */
 const refreshHintSeconds = 300;

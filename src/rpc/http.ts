@@ -12,7 +12,7 @@ import type { Log } from "../kit/log.ts";
 import { errnoOf, RpcError } from "./error.ts";
 
 /** One request, read to its end. */
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -23,7 +23,7 @@ export interface HttpRequest {
 }
 
 /** What a handler answers. */
-export interface HttpResponse {
+interface HttpResponse {
   readonly status: number;
   readonly contentType: string;
   readonly body: string | Uint8Array;

@@ -1,11 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { claimOf, openEnvelope, sealEnvelope } from "../../src/core/envelope/envelope.ts";
-import {
-  bundleKey,
-  groupIndexKey,
-  manifestKey,
-  token26,
-} from "../../src/core/envelope/object-keys.ts";
+import { bundleKey, groupIndexKey, token26 } from "../../src/core/envelope/object-keys.ts";
 import type { StateObject } from "../../src/core/envelope/payloads.ts";
 import { compareVersions, formatVersion, type Version } from "../../src/core/envelope/version.ts";
 import { NodeView } from "../../src/events/node-view.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 /** How a command ended and all that it said. */
-export interface Ended {
+interface Ended {
   readonly code: number | null;
   readonly output: string;
 }

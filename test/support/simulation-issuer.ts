@@ -1,6 +1,7 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
-import { Issuer, type IssuerOptions, type IssuerSettings } from "../../src/issuer/issuer.ts";
+import { Issuer } from "../../src/issuer/issuer.ts";
+import type { IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
 import type { Clock } from "../../src/kit/clock.ts";
 import { reasonOf } from "../../src/kit/errors.ts";
 import type { Metrics } from "../../src/kit/metrics.ts";

@@ -40,7 +40,7 @@ import type {
 /** The written shape of requests, replies and audit records. */
 
 /** At most this many CSRs in one sign-request. */
-export const maxSignItems = 50;
+const maxSignItems = 50;
 
 const stamped = { td: trustDomain, at: time };
 const nodeRequest = { ...stamped, id: token, node: spiffeId };

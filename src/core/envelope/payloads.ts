@@ -6,7 +6,7 @@ import type { Version } from "./version.ts";
 /** The contents of every kind of envelope (docs/protocol.md). All binary members are base64, all times milliseconds since the epoch. */
 
 /** What every payload says. */
-export interface Stamped {
+interface Stamped {
   readonly td: TrustDomain;
   readonly at: number;
 }
@@ -114,7 +114,7 @@ export interface NodeRecordState extends StateObject {
 }
 
 /** In the bundle, signing nothing; signing; signing no more but trusted; not trusted. */
-export type AuthorityStatus = "prepared" | "active" | "old" | "removed";
+type AuthorityStatus = "prepared" | "active" | "old" | "removed";
 
 /** One X.509 authority and where it stands in its life. */
 export interface AuthorityState extends StateObject {

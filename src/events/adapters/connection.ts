@@ -69,7 +69,7 @@ export interface BusConnection {
 }
 
 /** Who wants to know of gains and losses. */
-export interface ConnectionObserver {
+interface ConnectionObserver {
   readonly onConnected?: () => void;
   readonly onDisconnected?: () => void;
 }

@@ -35,7 +35,7 @@ export interface NatsServerOptions {
 }
 
 /** What a role may publish and subscribe to; everything else is denied. */
-export interface RolePermissions {
+interface RolePermissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
   /** May answer whoever asks, without a permission for their inboxes (NATS-11). */
@@ -47,7 +47,7 @@ export interface RolePermissions {
  * No JetStream API beyond the literal form of direct get: a consumer could publish for it (NATS-08), and the body form of
  * direct get names its keys where no permission looks (NATS-09). The node token is a wildcard while all nodes share one nkey.
  */
-export const nodePermissions: RolePermissions = {
+const nodePermissions: RolePermissions = {
   publish: [
     ...requestKinds.map((kind) => `herald.v1.req.${kind}.*.*`),
     ...nodeBuckets().map((bucket) => `$JS.API.DIRECT.GET.${bucketStream(bucket)}.$KV.${bucket}.>`),
@@ -66,7 +66,7 @@ export const nodePermissions: RolePermissions = {
  * An issuer: writes state, heads, events and audit, makes and inspects Herald's streams, tails the two logs. It may not delete or
  * purge anything, and not touch streams that are not Herald's.
  */
-export const issuerPermissions: RolePermissions = {
+const issuerPermissions: RolePermissions = {
   publish: [
     "herald.v1.head.*",
     "herald.v1.evt.>",

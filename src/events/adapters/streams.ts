@@ -130,7 +130,7 @@ export async function ensureStreams(
 }
 
 /** The settings of a stream; undefined if there is none. */
-export async function findStream(
+async function findStream(
   manager: JetStreamManager,
   name: string,
 ): Promise<StreamConfig | undefined> {

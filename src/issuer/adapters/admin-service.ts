@@ -16,11 +16,12 @@ import type { Log } from "../../kit/log.ts";
 import type * as wire from "../../wire/herald/v1/admin.ts";
 import { Finding_Result } from "../../wire/herald/v1/admin.ts";
 import { IssuerError, type IssuerErrorCode } from "../error.ts";
-import type { Issuer, Operator } from "../issuer.ts";
+import type { Issuer } from "../issuer.ts";
+import type { Operator } from "../options.ts";
 import type { RotationProgress } from "../rotation.ts";
 
 /** What the admin API tells beside the issuer itself. */
-export interface AdminSurroundings {
+interface AdminSurroundings {
   readonly trustDomain: string;
   readonly issuerId: string;
   readonly enrolmentUrl: string;

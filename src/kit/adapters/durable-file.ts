@@ -52,6 +52,6 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** Did it fail because there is no such file? */
-export function isMissing(thrown: unknown): boolean {
+function isMissing(thrown: unknown): boolean {
   return thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
 }

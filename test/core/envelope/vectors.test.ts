@@ -14,11 +14,9 @@ if (process.env["VECTORS"] === "write") writeFileSync(path, `${JSON.stringify(ma
 
 const file = JSON.parse(readFileSync(path, "utf8")) as VectorFile;
 
-/** A file's cases without the signatures that chance has a part in. */
+/** A file's cases without their signatures: chance has a part in those of ES256. */
 const settled = ({ cases }: VectorFile): readonly object[] =>
-  cases.map((one) =>
-    one.role === "node" ? { ...one, envelope: one.envelope?.replace(/"sig":"[^"]*"/, "") } : one,
-  );
+  cases.map((one) => ({ ...one, envelope: one.envelope?.replace(/"sig":"[^"]*"/, "") }));
 
 test("the file is what its maker makes", () => {
   expect({ ...file, cases: settled(file) }).toEqual({ ...made, cases: settled(made) });

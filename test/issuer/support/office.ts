@@ -2,7 +2,7 @@ import type { Entry, NodeSelection } from "../../../src/core/policy/entry.ts";
 import { parseSelector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
 import type { NewEntry } from "../../../src/issuer/entries.ts";
-import type { IssuerSettings, Operator } from "../../../src/issuer/issuer.ts";
+import type { IssuerSettings, Operator } from "../../../src/issuer/options.ts";
 import { HeldClock } from "../../support/held-clock.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";

@@ -1,0 +1,25 @@
+import type { Kind, Payloads } from "../core/envelope/kinds.ts";
+import type { StateObject } from "../core/envelope/payloads.ts";
+
+/** The kinds that lie under a key. */
+export type StateKind = {
+  [K in Kind]: Payloads[K] extends StateObject ? K : never;
+}[Kind];
+
+/** What the state fills in by itself. */
+export type Stamp = StateObject;
+
+/** One object to be written: its contents as a function of the stamp it gets. */
+export type Change = {
+  [K in StateKind]: {
+    readonly kind: K;
+    readonly key: string;
+    readonly content: (stamp: Stamp) => Payloads[K];
+  };
+}[StateKind];
+
+/** Bytes that a signed object names by their hash. */
+export interface Page {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+}

@@ -1,0 +1,58 @@
+import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
+import type { BusAccess } from "../core/envelope/payloads.ts";
+import type { ControlTrust } from "../core/envelope/trust.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import type { Random } from "../kit/random.ts";
+import type {
+  AuditStream,
+  AuthorityKeys,
+  EventStream,
+  HeadBroadcast,
+  Journal,
+  StateStore,
+} from "./ports.ts";
+
+/** What an operator may set; every member has a default in the configuration file. */
+export interface IssuerSettings {
+  /** Default 15,000. */
+  readonly headIntervalMs: number;
+  /** Default 86,400 (one day). */
+  readonly nodeTtlSeconds: number;
+  /** Default 3,600. */
+  readonly defaultTtlSeconds: number;
+  /** Default 86,400. */
+  readonly maxTtlSeconds: number;
+  /** Default 30 days. */
+  readonly authorityLifetimeMs: number;
+}
+
+export interface IssuerOptions {
+  readonly trustDomain: TrustDomain;
+  readonly issuer: SpiffeId;
+  readonly trust: ControlTrust;
+  readonly signer: EnvelopeSigner;
+  /** The root's epoch statement, an envelope of kind `epoch`. */
+  readonly epoch: { readonly bytes: Uint8Array; readonly number: bigint };
+  readonly bus: BusAccess;
+  readonly busSeed: Uint8Array;
+  readonly settings: IssuerSettings;
+  readonly journal: Journal;
+  readonly store: StateStore;
+  readonly broadcast: HeadBroadcast;
+  readonly auditStream: AuditStream;
+  readonly eventStream: EventStream;
+  readonly keys: AuthorityKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Who gave an administrative order: a peer of the admin socket, known from the kernel. */
+export interface Operator {
+  readonly uid: number;
+  readonly pid: number;
+}
