@@ -190,7 +190,7 @@ async function connectPatiently(
       const connection = await connectBus({
         servers: identity.kept.bus.servers,
         nkeySeed: Buffer.from(identity.kept.busSeed).toString("utf8"),
-        pins: () => [...identity.kept.bus.brokerPins, ...service.brokerPins],
+        pins: () => [...new Set([...identity.kept.bus.brokerPins, ...service.brokerPins])],
         onStatus: (status) => {
           if (status.state === "failing") void service.onBusFailing(status.error.code);
         },

@@ -6,6 +6,21 @@ export type StateKind = {
   [K in Kind]: Payloads[K] extends StateObject ? K : never;
 }[Kind];
 
+/** All of them, to be told from requests and replies. */
+export const stateKinds: readonly StateKind[] = [
+  "epoch",
+  "bundle",
+  "revocations",
+  "group-index",
+  "manifest",
+  "entry",
+  "token",
+  "node-record",
+  "authority",
+  "rotation-progress",
+  "term",
+];
+
 /** What the state fills in by itself. */
 export type Stamp = StateObject;
 

@@ -20,26 +20,13 @@ import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
-import type { Change, Page, Stamp, StateKind } from "./change.ts";
+import { type Change, type Page, type Stamp, type StateKind, stateKinds } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { Journal, StateStore } from "./ports.ts";
 
-const stateKinds: readonly StateKind[] = [
-  "epoch",
-  "bundle",
-  "revocations",
-  "group-index",
-  "manifest",
-  "entry",
-  "token",
-  "node-record",
-  "authority",
-  "rotation-progress",
-  "term",
-];
-
 type AnyOpened = { [K in StateKind]: Opened<K> }[StateKind];
 
+/** What the state leans on. */
 export interface SignedStateOptions {
   readonly trust: ControlTrust;
   readonly signer: EnvelopeSigner;

@@ -116,12 +116,14 @@ describe("a place that is taken", () => {
     await fleet.startIssuer();
     const node = await fleet.addNode("one");
     await fleet.startNode(node);
-    const told = {
+    expectTold(await runHerald(["node", "--config", node.config]), {
       happened: /another process serves .*\.sock/,
       cure: /stop it .* or choose another path/,
-    };
-    expectTold(await runHerald(["node", "--config", node.config]), told);
-    expectTold(await runHerald(["issuer", "--config", fleet.issuerConfig]), told);
+    });
+    expectTold(await runHerald(["issuer", "--config", fleet.issuerConfig]), {
+      happened: /another issuer runs on .*issuer/,
+      cure: /stop it, or give this one a folder of its own/,
+    });
     expect(await fleet.isWell(node)).toBe(true);
   });
 
