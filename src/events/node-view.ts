@@ -28,7 +28,14 @@ export type NodeStateKind = Extract<
 export type NodeObject = { [K in NodeStateKind]: Opened<K> }[NodeStateKind];
 
 /** What was wrong with what the broker delivered. None of it changes anything but a counter, a log line and the health page. */
-type AlarmCode = "forged" | "equivocation" | "rollback" | "foreign" | "old-term" | "other-epoch";
+type AlarmCode =
+  | "forged"
+  | "equivocation"
+  | "rollback"
+  | "foreign"
+  | "old-term"
+  | "other-epoch"
+  | "future";
 
 /** What a delivery led to. */
 export type Outcome =
@@ -42,6 +49,9 @@ export type Outcome =
       readonly key: string;
       readonly reason: string;
     };
+
+/** A head may be this far ahead of the node's clock; one that is further would set a mark that honest heads do not reach for as long (TM-X-04). */
+const mostAheadMs = 600_000;
 
 /**
  * One node's knowledge of the signed state, and the rule by which it grows: whatever order, repetition or forgery the broker delivers, the same
@@ -145,6 +155,16 @@ export class NodeView {
     if (head.payload.td !== this.#trust.trustDomain)
       return [
         { kind: "alarm", code: "foreign", key: "head", reason: `a head of ${head.payload.td}` },
+      ];
+    const aheadMs = head.payload.at - now;
+    if (aheadMs > mostAheadMs)
+      return [
+        {
+          kind: "alarm",
+          code: "future",
+          key: "head",
+          reason: `it is ${Math.round(aheadMs / 1000)} s ahead of this machine's clock; check NTP here, then at the issuer`,
+        },
       ];
     return this.#judgeHead(head);
   }

@@ -25,6 +25,14 @@ import {
   v,
 } from "../identity/support/signed-state.ts";
 
+test("TM-X-04 a head from the future sets no mark; one that clocks explain does", async () => {
+  const view = newView();
+  expect(offerHead(view, await head(1, 9, { at: now + 600_001 }))).toEqual(["alarm future"]);
+  expect(view.highest).toBeNull();
+  expect(offerHead(view, await head(1, 2, { at: now + 600_000 }))).toEqual(["head 1/2"]);
+  expect(view.highest).toEqual({ epoch: 1n, term: 1n, n: 2n });
+});
+
 describe("foreign", () => {
   const other = parseTrustDomain("other.example");
 
