@@ -27,10 +27,17 @@ describe("herald dev, entry create, and a client has its SVID", () => {
   let dev: Dev;
   beforeAll(async () => {
     dev = await Dev.start();
-    await dev.createEntry(me);
+    // The command alone, nothing waited for: the very next client has to be served.
+    const selector = `unix:uid:${process.getuid?.() ?? 0}`;
+    await dev.mustHerald("entry", "create", "--spiffe-id", me, "--selector", selector);
   });
   afterAll(async () => {
     await dev[Symbol.asyncDispose]();
+  });
+
+  test("a client that asks once, right after the command", async () => {
+    const told = await dev.mustHerald("fetch", "x509", "--socket", dev.ready.socket);
+    expect(told).toContain(me);
   });
 
   test("the ready line tells where everything is", () => {
