@@ -24,6 +24,7 @@ import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from 
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
+import { notCheckedYet } from "./not-checked.ts";
 import { operators } from "./operators.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
@@ -286,7 +287,7 @@ function serveAdmin(parts: {
     issuerId: control.issuer,
     enrolmentUrl,
     busConnected: () => bus.connected(),
-    findings: () => bus.doctor(),
+    findings: async () => [...(await bus.doctor()), ...notCheckedYet],
     tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
   };
   admin.addService(
