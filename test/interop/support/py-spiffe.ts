@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { onPath } from "../../../tools/parts.mjs";
 import { run } from "../../support/dev.ts";
@@ -20,16 +20,28 @@ export function pythonIsThere(): boolean {
 /** The Python of a virtual environment with py-spiffe in it, in .tools/; made by the first who asks. */
 export async function pySpiffe(): Promise<string> {
   const stamp = createHash("sha256").update(readFileSync(requirements)).digest("hex").slice(0, 12);
-  const home = fileURLToPath(new URL(`../../../.tools/py-spiffe-${stamp}`, import.meta.url));
-  const bin = `${home}/bin/python`;
-  if (existsSync(`${home}/complete`)) return bin;
-  rmSync(home, { recursive: true, force: true });
-  await must(python ?? "", ["-m", "venv", home]);
+  const home = fileURLToPath(new URL(`../../../.tools/py-spiffe-env-${stamp}`, import.meta.url));
+  if (!existsSync(home)) await install(home);
+  return `${home}/bin/python`;
+}
+
+/** Made beside and renamed when whole: two suites that come at once each make one, and the first is kept. */
+async function install(home: string): Promise<void> {
+  const beside = `${home}.${process.pid}`;
+  await must(python ?? "", ["-m", "venv", beside]);
   const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-  await must(bin, [...pip, "--require-hashes", "-r", requirements]);
-  // A mark that comes last: what an interrupted installation left is not taken for whole.
-  await must(bin, ["-c", `open(${JSON.stringify(`${home}/complete`)}, "w").close()`]);
-  return bin;
+  await must(`${beside}/bin/python`, [...pip, "--require-hashes", "-r", requirements]);
+  try {
+    renameSync(beside, home);
+  } catch (thrown) {
+    rmSync(beside, { recursive: true, force: true });
+    if (!existsSync(home)) throw thrown;
+  }
+}
+
+/** Can a process of this user read the client at all? A checkout in a private folder keeps it out before Herald could. */
+export function canRunClient(uid: number): boolean {
+  return spawnSync("test", ["-r", pySpiffeClient], { uid, gid: uid }).status === 0;
 }
 
 async function must(command: string, args: readonly string[]): Promise<void> {
