@@ -15,7 +15,7 @@ import { keyIdOf } from "../../src/core/x509/public-key.ts";
 import { extension, hour, noon, type WorldAuthority, type WorldKey } from "./ca-world.ts";
 
 /** One entry of a CRL as a test wants it. */
-export interface WorldRevocation {
+interface WorldRevocation {
   /** Hex. */
   readonly serial: string;
   readonly at?: number;
@@ -47,21 +47,36 @@ export interface CrlBend {
 /** A CRL's DER, by `authority`; bent as told. */
 export function makeCrl(authority: WorldAuthority, bend: CrlBend = {}): Uint8Array {
   const key = bend.key ?? authority.key;
+  const list = toBeSigned(authority, { ...bend, key });
+  const signature = new Uint8Array(sign(key.digest, list, key.privateKey));
+  const bent = bend.withSignature?.(signature) ?? signature;
+  return sequence(list, bend.outerAlgorithm ?? key.algorithm, bitString(bent));
+}
+
+function toBeSigned(
+  authority: WorldAuthority,
+  bend: CrlBend & { readonly key: WorldKey },
+): Uint8Array {
   const revoked = (bend.revoked ?? []).map(entry);
   const nextUpdate = bend.nextUpdate === undefined ? noon + 24 * hour : bend.nextUpdate;
-  const extensions = bend.extensions === undefined ? profile(authority, bend) : bend.extensions;
-  const toBeSigned = sequence(
-    ...(bend.version === null ? [] : [unsignedInteger(Uint8Array.of(bend.version ?? 1))]),
-    key.algorithm,
+  const hasList = revoked.length > 0 || bend.emptyList === true;
+  return sequence(
+    ...versionOf(bend.version),
+    bend.key.algorithm,
     bend.issuer ?? authority.certificate.subject,
     time(bend.thisUpdate ?? noon - hour),
     ...(nextUpdate === null ? [] : [time(nextUpdate)]),
-    ...(revoked.length > 0 || bend.emptyList === true ? [sequence(...revoked)] : []),
-    ...(extensions === null ? [] : [element(contextTag(0), sequence(...extensions))]),
+    ...(hasList ? [sequence(...revoked)] : []),
+    ...extensionsOf(bend.extensions === undefined ? profile(authority, bend) : bend.extensions),
   );
-  const signature = new Uint8Array(sign(key.digest, toBeSigned, key.privateKey));
-  const bent = bend.withSignature?.(signature) ?? signature;
-  return sequence(toBeSigned, bend.outerAlgorithm ?? key.algorithm, bitString(bent));
+}
+
+function versionOf(version: number | null = 1): readonly Uint8Array[] {
+  return version === null ? [] : [unsignedInteger(Uint8Array.of(version))];
+}
+
+function extensionsOf(extensions: readonly Uint8Array[] | null): readonly Uint8Array[] {
+  return extensions === null ? [] : [element(contextTag(0), sequence(...extensions))];
 }
 
 /** As {@link makeCrl}, read. */
@@ -89,7 +104,7 @@ export function crlNumber(number: bigint): Uint8Array {
 }
 
 /** reasonCode of an entry. */
-export function reasonCode(reason: number): Uint8Array {
+function reasonCode(reason: number): Uint8Array {
   return extension(oid.crlReason, false, element(tag.enumerated, Uint8Array.of(reason)));
 }
 

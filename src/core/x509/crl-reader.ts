@@ -8,7 +8,7 @@ import { oid } from "./oid.ts";
 import { isSignedBy } from "./signature.ts";
 
 /** One revoked certificate. */
-export interface RevokedCertificate {
+interface RevokedCertificate {
   /** As `Certificate.serial` writes it. */
   readonly serial: string;
   /** Milliseconds since the epoch. */
@@ -100,14 +100,14 @@ function readDates(reader: DerReader): Pick<Crl, "thisUpdate" | "nextUpdate"> {
 function readRevoked(content: Uint8Array | undefined): readonly RevokedCertificate[] {
   if (content === undefined) return [];
   const reader = new DerReader(content);
-  // RFC 5280 5.1.2.6: absent, not empty.
-  if (reader.isAtEnd) throw malformed("has an empty list of revoked certificates");
   const revoked = new Map<string, RevokedCertificate>();
   while (!reader.isAtEnd) {
     const one = readEntry(reader.sequence());
     if (revoked.has(one.serial)) throw malformed(`revokes serial ${one.serial} twice`);
     revoked.set(one.serial, one);
   }
+  // RFC 5280 5.1.2.6: absent, not empty.
+  if (revoked.size === 0) throw malformed("has an empty list of revoked certificates");
   return [...revoked.values()];
 }
 

@@ -10,7 +10,8 @@ import { parsePem, toPem } from "../../../src/core/x509/pem.ts";
 import { hour, makeAuthority, makeLeaf, noon } from "../../support/ca-world.ts";
 import { makeCrl } from "../../support/crl-world.ts";
 
-const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+const program = "openssl";
+const hasOpenssl = spawnSync(program, ["version"]).status === 0;
 
 /** Its own names, so that nothing of Herald's decides how it encodes. */
 const configuration = (folder: string): string => `
@@ -48,7 +49,7 @@ describe.skipIf(!hasOpenssl)("CRLs, between Herald and openssl (needs openssl)",
   let folder: string;
   const file = (name: string): string => join(folder, name);
   const openssl = (...args: readonly string[]): string => {
-    const ran = spawnSync("openssl", args, { encoding: "utf8", cwd: folder });
+    const ran = spawnSync(program, args, { encoding: "utf8", cwd: folder });
     return `${ran.stdout}${ran.stderr}`;
   };
   const generate = (...args: readonly string[]): Uint8Array => {
