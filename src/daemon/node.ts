@@ -158,6 +158,7 @@ async function startService(
     consumerStore: new ConsumerFile(join(config.dir, "consumers.json")),
     processes: linuxProcesses,
     keys: nodeKeyMaker,
+    staleCrls: config.revocation.stale,
     clock: systemClock,
     random: systemRandom,
     log,

@@ -1,6 +1,6 @@
 import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
 import { compareEntries, type Entry } from "../core/policy/entry.ts";
-import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
+import type { Selector } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { checkServable } from "../core/svid/check.ts";
 import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
@@ -16,7 +16,14 @@ import { type Held, heldOf, servable } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
-import { isSameEntries, isSameTrust, isSameView, type WorkloadState } from "./workload-state.ts";
+import {
+  isSameEntries,
+  isSameTrust,
+  isSameView,
+  noState,
+  viewOf,
+  type WorkloadState,
+} from "./workload-state.ts";
 
 /** CSRs per request; a fleet-wide re-issue asks for several requests (protocol.md, Issuance). */
 const batchSize = 50;
@@ -60,7 +67,7 @@ export class WorkloadIdentities {
   readonly #refused: RefusedEntries;
   /** What came out of the cache and was not held against a bundle yet. */
   readonly #unproven = new Set<string>();
-  #state: WorkloadState = { entries: [], bundle: undefined, activeAuthority: "", synced: false };
+  #state: WorkloadState = noState;
   #activeSince = 0;
   #signing = false;
   #notBefore = 0;
@@ -113,6 +120,12 @@ export class WorkloadIdentities {
     const watcher: Watcher = { selectors: held, onChange, view: this.#viewOf(held) };
     this.#watchers.add(watcher);
     return { current: () => watcher.view, close: () => this.#watchers.delete(watcher) };
+  }
+
+  /** The authorities below the bundle's that the held SVIDs' chains name, DER, each once. */
+  intermediates(): readonly Uint8Array[] {
+    const all = [...this.#held.values()].flatMap(({ svid }) => svid.chain.slice(1));
+    return [...new Map(all.map((der) => [Buffer.from(der).toString("hex"), der])).values()];
   }
 
   /** For acknowledgements: how many live SVIDs each authority signed, and until when they live. */
@@ -328,15 +341,7 @@ export class WorkloadIdentities {
   }
 
   #viewOf(selectors: ReadonlySet<Selector>): WorkloadView {
-    const { bundle, entries, synced } = this.#state;
     const { trustDomain, clock } = this.#options;
-    const now = clock.now();
-    const mine = entries.filter((entry) => selectorsMatch(entry.selectors, selectors));
-    const svids = mine.flatMap((entry) => {
-      const held = this.#held.get(entry.id);
-      return held === undefined || held.notAfter <= now ? [] : [held.svid];
-    });
-    const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
-    return { trustDomain, svids, bundles, synced: synced && svids.length === mine.length };
+    return viewOf(this.#state, { trustDomain, selectors, held: this.#held, now: clock.now() });
   }
 }

@@ -124,6 +124,7 @@ log: { level: debug }
         defaultAllBundlesName: "ALL",
         disableSpiffeCertValidation: false,
       },
+      revocation: { stale: "strip" },
       log: { level: "info" },
     });
   });
@@ -176,6 +177,9 @@ describe("a wrong file names line and key", () => {
     ["a name the issuer would refuse", node.replace("web-1", "Web_1"), ["3 name"]],
     ["an http issuer", node.replace("https:", "http:"), ["5 issuerUrls.0"]],
     ["an unknown cache", `${node}cache: disk\n`, ["6 cache"]],
+    ["a policy nobody knows", `${node}revocation: { stale: keep }\n`, ["6 revocation.stale"]],
+    ["an unknown key of a section", `${node}revocation: { old: strip }\n`, ["6 revocation.old"]],
+    ["a section that is text", `${node}revocation: strip\n`, ["6 revocation"]],
     [
       "a switch that is text",
       `${node}sds: { disableSpiffeCertValidation: "no" }\n`,

@@ -23,6 +23,11 @@ export interface WorkloadView {
   readonly svids: readonly X509Svid[];
   /** Own and federated bundles by trust domain; the own one is absent only before the node's first bundle came. */
   readonly bundles: ReadonlyMap<TrustDomain, Bundle>;
+  /**
+   * CRLs of a trust domain's authorities, DER, as verifiers may have them: proven, complete and in date (crl-cover.ts). The same list while
+   * nothing changed; absent: nothing is revoked, or nothing can be said about it.
+   */
+  readonly crls: ReadonlyMap<TrustDomain, readonly Uint8Array[]>;
   /** False until the node has read its state once: "nothing yet" must not be told as "nothing" (WEP-13, DELTA-07). */
   readonly synced: boolean;
 }

@@ -146,6 +146,7 @@ export class Workloads {
     return {
       entries,
       bundle: this.bundle,
+      crls: [],
       activeAuthority: this.authority.certificate.subjectKeyId ?? "",
       synced: true,
       ...bend,

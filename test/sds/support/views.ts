@@ -45,6 +45,7 @@ export function view(
     trustDomain: parseTrustDomain(own),
     svids: parts.svids ?? [],
     bundles: new Map(bundles.map((one) => [one.trustDomain, one])),
+    crls: parts.crls ?? new Map(),
     synced: parts.synced ?? true,
   };
 }
