@@ -98,7 +98,7 @@ async function serveSocket(running: RunningNode): Promise<UnixListener> {
   const secrets = secretCatalog({
     versionKey,
     names: { svid: defaultSvidName, bundle: defaultBundleName, allBundles: defaultAllBundlesName },
-    check: servableCheck(systemClock),
+    check: servableCheck(systemClock, { ...config.revocation, log, metrics: running.metrics }),
   });
   const common = { callerOf: peerOf, views, clock: systemClock, log, signal: stop.signal };
   server.addService(

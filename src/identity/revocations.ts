@@ -4,9 +4,11 @@ import {
   type CrlGap,
   coverOf,
   intermediatesBelow,
+  isIssuedBy,
   proveCrl,
   type StaleCrls,
 } from "../core/svid/crl-cover.ts";
+import type { CrlSet } from "../core/svid/workload-view.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import { type Crl, parseCrl } from "../core/x509/crl-reader.ts";
 import { X509Error } from "../core/x509/errors.ts";
@@ -54,7 +56,7 @@ export class Revocations {
   };
   #anchors: readonly Certificate[] = [];
   #others: readonly Certificate[] = [];
-  #crls: readonly Uint8Array[] = [];
+  #crls: CrlSet | undefined;
   #gap: CrlGap | undefined;
   #ageing = "";
   #isOver = false;
@@ -65,8 +67,8 @@ export class Revocations {
     this.#options = options;
   }
 
-  /** DER, for verifiers; the same list while nothing changed. Empty when nothing is revoked, or when {@link Revocations.gap} says why not. */
-  get crls(): readonly Uint8Array[] {
+  /** For verifiers; the same value while nothing changed. Undefined when nobody is revoked, or when {@link Revocations.gap} says why not. */
+  get crls(): CrlSet | undefined {
     return this.#crls;
   }
 
@@ -150,8 +152,16 @@ export class Revocations {
     });
     this.#tell(cover, now);
     this.#schedule(cover.nextLook, now);
-    const isSame = isSameBytes(cover.crls, this.#crls);
-    if (!isSame) this.#crls = cover.crls;
+    return this.#keep(cover.crls);
+  }
+
+  #keep(crls: readonly Crl[]): boolean {
+    const issuers = this.#others.filter((one) => crls.some((crl) => isIssuedBy(crl, one)));
+    const set = { crls: crls.map(({ der }) => der), intermediates: issuers.map(({ der }) => der) };
+    const before = this.#crls ?? { crls: [], intermediates: [] };
+    const isSame =
+      isSameBytes(set.crls, before.crls) && isSameBytes(set.intermediates, before.intermediates);
+    if (!isSame) this.#crls = crls.length === 0 ? undefined : set;
     return !isSame;
   }
 

@@ -2,7 +2,7 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import type { WorkloadView } from "../core/svid/workload-view.ts";
+import type { CrlSet, WorkloadView } from "../core/svid/workload-view.ts";
 import type { Held } from "./held.ts";
 
 /** What the node's state says about its workloads. */
@@ -10,8 +10,8 @@ export interface WorkloadState {
   /** Entries that hold on this node. */
   readonly entries: readonly Entry[];
   readonly bundle: Bundle | undefined;
-  /** The own trust domain's CRLs as callers may have them; the same list while nothing changed. */
-  readonly crls: readonly Uint8Array[];
+  /** The own trust domain's CRLs as callers may have them; the same value while nothing changed. */
+  readonly crls: CrlSet | undefined;
   /** Key id of the authority that signs now; empty when unknown. */
   readonly activeAuthority: string;
   /** False until the state was read once. */
@@ -22,7 +22,7 @@ export interface WorkloadState {
 export const noState: WorkloadState = {
   entries: [],
   bundle: undefined,
-  crls: [],
+  crls: undefined,
   activeAuthority: "",
   synced: false,
 };
@@ -69,6 +69,6 @@ export function viewOf(
     return held === undefined || held.notAfter <= now ? [] : [held.svid];
   });
   const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
-  const crls = new Map(own.length === 0 ? [] : [[trustDomain, own] as const]);
+  const crls = new Map(own === undefined ? [] : [[trustDomain, own] as const]);
   return { trustDomain, svids, bundles, crls, synced: synced && svids.length === mine.length };
 }

@@ -30,8 +30,8 @@ export interface CrlGap {
 
 /** What may be shown to verifiers, and when to look again. */
 export interface CrlCover {
-  /** DER; empty when nothing was revoked, or when there is a gap. */
-  readonly crls: readonly Uint8Array[];
+  /** Empty when nothing was revoked, or when there is a gap. */
+  readonly crls: readonly Crl[];
   readonly gap: CrlGap | undefined;
   /** Authorities whose CRL is in the last third of its life: its issuer should have published the next one long ago. */
   readonly ageing: readonly string[];
@@ -53,7 +53,7 @@ export function coverOf(facts: CrlFacts): CrlCover {
   const { anchors, now, stale } = facts;
   if (facts.crls.length === 0) return nothing;
   // An authority that has expired is on nobody's path any more.
-  const needed = [...anchors, ...facts.intermediates].filter((one) => now < endOf(one));
+  const needed = distinct([...anchors, ...facts.intermediates].filter((one) => now < endOf(one)));
   const isActiveKnown =
     facts.active === "" || needed.some((one) => one.subjectKeyId === facts.active);
   const pairs = needed.map((authority) => ({
@@ -65,7 +65,7 @@ export function coverOf(facts: CrlFacts): CrlCover {
   const used = pairs.flatMap(({ crl }) => (crl === undefined ? [] : [crl]));
   const moments = [...needed.map(endOf), ...used.flatMap((crl) => momentsOf(crl))];
   return {
-    crls: gap === undefined ? used.map((crl) => crl.der) : [],
+    crls: gap === undefined ? used : [],
     gap,
     ageing: used.filter((crl) => now >= ageingFrom(crl)).map((crl) => crl.authorityKeyId),
     ends: used.length === 0 ? undefined : Math.min(...used.map((crl) => crl.nextUpdate)),
@@ -107,8 +107,19 @@ export function proveCrl(crl: Crl, authorities: readonly Certificate[]): Certifi
 }
 
 /** By key and name, as verifiers look for it; that it is proven was told before. */
-function isIssuedBy(crl: Crl, authority: Certificate): boolean {
+export function isIssuedBy(crl: Crl, authority: Certificate): boolean {
   return crl.authorityKeyId === authority.subjectKeyId && isSame(crl.issuer, authority.subject);
+}
+
+/** By key and name: a second certificate of the same authority needs no second CRL, and Envoy must not get one. */
+function distinct(authorities: readonly Certificate[]): readonly Certificate[] {
+  const isSecond = (one: Certificate, at: number): boolean =>
+    authorities
+      .slice(0, at)
+      .some(
+        (other) => other.subjectKeyId === one.subjectKeyId && isSame(other.subject, one.subject),
+      );
+  return authorities.filter((one, at) => !isSecond(one, at));
 }
 
 const nothing: CrlCover = {

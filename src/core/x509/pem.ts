@@ -15,6 +15,11 @@ export function certificatesToPem(certificates: readonly Uint8Array[]): string {
   return certificates.map((der) => toPem("CERTIFICATE", der)).join("");
 }
 
+/** One block per CRL. */
+export function crlsToPem(crls: readonly Uint8Array[]): string {
+  return crls.map((der) => toPem("X509 CRL", der)).join("");
+}
+
 const block = /-----BEGIN ([A-Z0-9 ]+)-----\s([A-Za-z0-9+/=\s]*)-----END ([A-Z0-9 ]+)-----/g;
 
 /**

@@ -32,7 +32,7 @@ describe("EF-21 which CRLs may be shown to Envoy", () => {
   test("all, when every authority has one; in the bundle's order", () => {
     const [first, second_] = [readCrl(one), readCrl(two)];
     expect(cover({ crls: [second_, first] })).toMatchObject({
-      crls: [first.der, second_.der],
+      crls: [first, second_],
       gap: undefined,
       ends: noon + 24 * hour,
     });
@@ -72,6 +72,11 @@ describe("EF-21 which CRLs may be shown to Envoy", () => {
     expect(cover({ ...seen, crls: all }).crls.length).toBe(3);
     // The root's own is needed too, which Herald can publish only where it holds the root's key.
     expect(cover({ ...seen, crls: all.slice(1) })).toMatchObject({ gap: { kind: "missing" } });
+  });
+
+  test("an authority that is in the bundle twice needs one", () => {
+    const anchors = [one.certificate, two.certificate, one.certificate];
+    expect(cover({ anchors }).crls.length).toBe(2);
   });
 
   test("a CRL with an authority's key and another name is not that authority's", () => {
@@ -179,7 +184,7 @@ describe("for every set of authorities and CRLs", () => {
         const live = [...anchors, ...intermediates].filter((it) => now < it.notAfter + second);
         for (const authority of live) {
           const theirs = facts.crls.filter(
-            (crl) => shown.includes(crl.der) && crl.authorityKeyId === authority.subjectKeyId,
+            (crl) => shown.includes(crl) && crl.authorityKeyId === authority.subjectKeyId,
           );
           expect(theirs.length).toBe(1);
           for (const crl of theirs) {

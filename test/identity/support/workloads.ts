@@ -146,7 +146,7 @@ export class Workloads {
     return {
       entries,
       bundle: this.bundle,
-      crls: [],
+      crls: undefined,
       activeAuthority: this.authority.certificate.subjectKeyId ?? "",
       synced: true,
       ...bend,

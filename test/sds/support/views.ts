@@ -51,7 +51,11 @@ export function view(
 }
 
 /** Finds nothing wrong. */
-export const passAll: ServableCheck = { svid: () => undefined, bundle: () => undefined };
+export const passAll: ServableCheck = {
+  svid: () => undefined,
+  bundle: () => undefined,
+  crls: () => undefined,
+};
 
 export function catalog(
   options: Partial<SecretCatalogOptions> = {},
