@@ -2,14 +2,18 @@ import { Metadata, type ServiceError } from "@grpc/grpc-js";
 import { reasonOf } from "../src/kit/errors.ts";
 import { dialUnix } from "../src/rpc/grpc-client.ts";
 import {
-  AdminServiceClient,
   type Authority,
-  type Entry,
+  AuthorityServiceClient,
   type ListAuthoritiesResponse,
-  type ListEntriesResponse,
   type RotateAuthorityResponse,
   type RotationProgress,
-} from "../src/wire/herald/v1/admin.ts";
+} from "../src/wire/herald/v1/authorities.ts";
+import {
+  type Entry,
+  EntryServiceClient,
+  type ListEntriesResponse,
+} from "../src/wire/herald/v1/entries.ts";
+import { NodeServiceClient } from "../src/wire/herald/v1/nodes.ts";
 
 /** Who is to get an identity, where. */
 export interface EntryWish {
@@ -21,32 +25,37 @@ export interface EntryWish {
 
 /** The admin API of an issuer, as the CLI calls it. */
 export class Admin {
-  readonly #client: AdminServiceClient;
+  readonly #entries: EntryServiceClient;
+  readonly #nodes: NodeServiceClient;
+  readonly #authorities: AuthorityServiceClient;
 
-  private constructor(client: AdminServiceClient) {
-    this.#client = client;
+  private constructor(dial: Awaited<ReturnType<typeof dialUnix>>) {
+    const { target, credentials, options } = dial;
+    this.#entries = new EntryServiceClient(target, credentials, options);
+    const shared = { ...options, channelOverride: this.#entries.getChannel() };
+    this.#nodes = new NodeServiceClient(target, credentials, shared);
+    this.#authorities = new AuthorityServiceClient(target, credentials, shared);
   }
 
   /** Calls `run` with a connection that is already up, and closes it afterwards. @throws RpcError when nobody listens */
   static async with<T>(address: string, run: (admin: Admin) => Promise<T>): Promise<T> {
-    const { target, credentials, options } = await dialUnix(address);
-    const client = new AdminServiceClient(target, credentials, options);
+    const admin = new Admin(await dialUnix(address));
     try {
       await answer<void>((done) =>
-        client.waitForReady(new Date(Date.now() + 5000), (error) =>
+        admin.#entries.waitForReady(new Date(Date.now() + 5000), (error) =>
           done((error ?? null) as ServiceError | null),
         ),
       );
-      return await run(new Admin(client));
+      return await run(admin);
     } finally {
-      client.close();
+      admin.#entries.close();
     }
   }
 
   async joinString(nodeName: string): Promise<string> {
     const request = { nodeName, labels: new Map<string, string>(), replaces: false };
     const made = await answer<{ joinString: string }>((done) =>
-      this.#client.createJoinToken(request, done),
+      this.#nodes.createJoinToken(request, done),
     );
     return made.joinString;
   }
@@ -63,7 +72,7 @@ export class Admin {
       priority: 0,
     };
     const { entry } = await answer<{ entry?: Entry | undefined }>((done) =>
-      this.#client.createEntry(request, done),
+      this.#entries.createEntry(request, done),
     );
     if (entry === undefined)
       throw new Error(`the issuer did not say what entry it made for ${spiffeId}`);
@@ -72,18 +81,18 @@ export class Admin {
 
   async entries(): Promise<readonly Entry[]> {
     const { entries } = await answer<ListEntriesResponse>((done) =>
-      this.#client.listEntries({ spiffeId: "" }, done),
+      this.#entries.listEntries({ spiffeId: "" }, done),
     );
     return entries;
   }
 
   async deleteEntry(id: string): Promise<void> {
-    await answer((done) => this.#client.deleteEntry({ id }, done));
+    await answer((done) => this.#entries.deleteEntry({ id }, done));
   }
 
   async activeAuthority(): Promise<Authority> {
     const { authorities } = await answer<ListAuthoritiesResponse>((done) =>
-      this.#client.listAuthorities({}, done),
+      this.#authorities.listAuthorities({}, done),
     );
     const active = authorities.find(({ status }) => status === "active");
     if (active === undefined) throw new Error("the issuer has no active authority");
@@ -96,7 +105,7 @@ export class Admin {
    */
   async rotate(onStep: (progress: RotationProgress) => void = () => undefined): Promise<void> {
     const deadline = new Date(Date.now() + 60_000);
-    const stream = this.#client.rotateAuthority({}, new Metadata(), { deadline });
+    const stream = this.#authorities.rotateAuthority({}, new Metadata(), { deadline });
     let last: RotationProgress | undefined;
     try {
       for await (const { progress } of stream as AsyncIterable<RotateAuthorityResponse>) {

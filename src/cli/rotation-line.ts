@@ -1,4 +1,4 @@
-import type { RotationProgress, Waiting } from "../wire/herald/v1/admin.ts";
+import type { RotationProgress, Waiting } from "../wire/herald/v1/authorities.ts";
 
 const longestList = 3;
 const meaning: Readonly<Record<string, string>> = {

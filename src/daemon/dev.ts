@@ -9,7 +9,7 @@ import { writeDurably } from "../kit/adapters/durable-file.ts";
 import { systemClock } from "../kit/clock.ts";
 import { HeraldError } from "../kit/errors.ts";
 import { deadlineIn, dialUnix } from "../rpc/grpc-client.ts";
-import { AdminServiceClient } from "../wire/herald/v1/admin.ts";
+import { NodeServiceClient } from "../wire/herald/v1/nodes.ts";
 import { removeDevPointer, writeDevPointer } from "./dev-pointer.ts";
 import { initIssuer, isInitialised } from "./init.ts";
 import { pinoLog } from "./logging.ts";
@@ -164,7 +164,7 @@ cacheKeyFile: node/cache.key
 /** A join string, or undefined when the issuer knows the node already: its answer to the last one was lost, and that one still counts. */
 async function joinString(admin: string): Promise<string | undefined> {
   const { target, credentials, options } = await dialUnix(admin);
-  const client = new AdminServiceClient(target, credentials, options);
+  const client = new NodeServiceClient(target, credentials, options);
   try {
     return await new Promise((done, failed) => {
       const limits = { deadline: deadlineIn(systemClock, 10_000) };

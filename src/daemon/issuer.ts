@@ -4,7 +4,6 @@ import { type BusConnection, connectBus } from "../events/adapters/connection.ts
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
 import type { BusRequest, IssuerBus } from "../events/bus.ts";
 import { issuerInboxPrefix } from "../events/subjects.ts";
-import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
@@ -18,15 +17,13 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
-import { AdminServiceService } from "../wire/herald/v1/admin.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
-import { notCheckedYet } from "./not-checked.ts";
-import { operators } from "./operators.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
+import { serveAdmin } from "./serve-admin.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
 
 /** JetStream reserves this for events at once, so it must fit on a small disk; a week of them is far less. */
@@ -270,30 +267,6 @@ function watchBus(parts: {
       void bringUpToDate();
     },
   });
-}
-
-function serveAdmin(parts: {
-  readonly admin: ReturnType<typeof createGrpcServer>;
-  readonly issuer: Issuer;
-  readonly bus: IssuerBus;
-  readonly control: ControlKeys;
-  readonly config: IssuerConfig;
-  readonly enrolmentUrl: string;
-  readonly log: Log;
-}): void {
-  const { admin, issuer, bus, control, config, enrolmentUrl, log } = parts;
-  const surroundings = {
-    trustDomain: config.trustDomain,
-    issuerId: control.issuer,
-    enrolmentUrl,
-    busConnected: () => bus.connected(),
-    findings: async () => [...(await bus.doctor()), ...notCheckedYet],
-    tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
-  };
-  admin.addService(
-    AdminServiceService,
-    adminService({ issuer, surroundings, operatorOf: operators(config), log }),
-  );
 }
 
 function issuerHealth(parts: {

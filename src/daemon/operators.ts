@@ -2,8 +2,8 @@ import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
 import { attestPeer } from "../attest/attestation.ts";
 import { unixSelectors } from "../attest/unix-selectors.ts";
-import { AdminError } from "../issuer/adapters/admin-service.ts";
-import type { Operator } from "../issuer/options.ts";
+import type { Operator } from "../core/envelope/payloads.ts";
+import { AdminError } from "../issuer/adapters/admin-calls.ts";
 import { peerOf } from "../rpc/call-peer.ts";
 import type { IssuerConfig } from "./config.ts";
 
@@ -16,13 +16,13 @@ export function operators(
     const peer = peerOf(call);
     const { uid, pid } = peer;
     const { group } = config.admin;
-    if (uid === 0 || uid === process.getuid?.()) return { uid, pid };
+    if (uid === 0 || uid === process.getuid?.()) return { kind: "unix", uid, pid };
     if (group !== undefined) {
       const held: readonly string[] = await attestPeer(peer, sources);
       const wanted = ["gid", "group", "supplementary_gid", "supplementary_group"].map(
         (kind) => `unix:${kind}:${group}`,
       );
-      if (wanted.some((selector) => held.includes(selector))) return { uid, pid };
+      if (wanted.some((selector) => held.includes(selector))) return { kind: "unix", uid, pid };
     }
     throw new AdminError(
       "NOT_PERMITTED",

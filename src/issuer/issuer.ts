@@ -1,6 +1,6 @@
 import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
-import type { IssuedSvid } from "../core/envelope/payloads.ts";
+import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
@@ -14,7 +14,7 @@ import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
-import type { IssuerOptions, Operator } from "./options.ts";
+import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
@@ -25,6 +25,14 @@ import { bundleChange, revocationsChange } from "./trust-bundle.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
+
+/** What an operator wants done, in the words of the command line. */
+export interface Order {
+  readonly verb: string;
+  /** What it is about: an id, a name. */
+  readonly subject: string;
+  readonly by: Operator;
+}
 
 /** One issuer: state, entries, nodes, authorities and their rotation, behind the bus, the enrolment endpoint and the admin API. */
 export class Issuer {
@@ -127,15 +135,19 @@ export class Issuer {
   }
 
   async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
-    await this.#recordOrder("entry create", wanted.spiffeId, by);
-    const entry = await this.entries.create(wanted);
+    const entry = await this.carryOut(
+      { verb: "entry create", subject: wanted.spiffeId, by },
+      async () => await this.entries.create(wanted),
+    );
     this.#announcer.announce("entry.created", entry.spiffeId, { entry: entry.id });
     return entry;
   }
 
   async deleteEntry(id: string, by: Operator): Promise<Entry> {
-    await this.#recordOrder("entry delete", id, by);
-    const entry = await this.entries.delete(id);
+    const entry = await this.carryOut(
+      { verb: "entry delete", subject: id, by },
+      async () => await this.entries.delete(id),
+    );
     this.#announcer.announce("entry.deleted", entry.spiffeId, { entry: id });
     return entry;
   }
@@ -144,22 +156,30 @@ export class Issuer {
     wanted: NewToken,
     by: Operator,
   ): Promise<{ readonly joinString: string; readonly expires: number }> {
-    await this.#recordOrder(
-      wanted.replaces ? "node token --replace" : "node token",
-      wanted.nodeName,
-      by,
+    const verb = wanted.replaces ? "node token --replace" : "node token";
+    return await this.carryOut(
+      { verb, subject: wanted.nodeName, by },
+      async () => await this.nodes.createToken(wanted),
     );
-    return await this.nodes.createToken(wanted);
   }
 
   async rotate(by: Operator): Promise<RotationProgress> {
-    await this.#recordOrder("ca rotate", "x509", by);
-    const progress = await this.rotation.start(`uid ${by.uid}`);
+    const progress = await this.carryOut(
+      { verb: "ca rotate", subject: "x509", by },
+      async () => await this.rotation.start(operatorText(by)),
+    );
     this.#announcer.announce("authority.prepared", `spiffe://${this.#options.trustDomain}`, {
       rotation: progress.rotation,
     });
     await this.#advance();
     return progress;
+  }
+
+  /** Runs an operator's order, which stands in the audit chain before anything is done about it. */
+  async carryOut<T>(order: Order, run: () => Promise<T>): Promise<T> {
+    const { verb, subject, by } = order;
+    await this.#audit.record({ kind: "admin", verb, subject: subject.slice(0, 512), by });
+    return await run();
   }
 
   /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
@@ -223,16 +243,6 @@ export class Issuer {
     this.#advance().catch((thrown: unknown) =>
       this.#options.log.error({ reason: reasonOf(thrown) }, "the rotation could not go on"),
     );
-  }
-
-  async #recordOrder(verb: string, subject: string, by: Operator): Promise<void> {
-    await this.#audit.record({
-      kind: "admin",
-      verb,
-      subject: subject.slice(0, 512),
-      uid: by.uid,
-      pid: by.pid,
-    });
   }
 
   #resumeAck(record: JournalRecord): void {
@@ -303,4 +313,9 @@ export class Issuer {
       await this.rotation.start("automatic: two thirds of the authority's life are over");
     }
   }
+}
+
+/** An operator as logs and records name one. */
+function operatorText(by: Operator): string {
+  return by.kind === "unix" ? `uid ${by.uid}` : by.id;
 }

@@ -50,9 +50,3 @@ export interface IssuerOptions {
   readonly log: Log;
   readonly metrics: Metrics;
 }
-
-/** Who gave an administrative order: a peer of the admin socket, known from the kernel. */
-export interface Operator {
-  readonly uid: number;
-  readonly pid: number;
-}

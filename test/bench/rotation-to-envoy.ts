@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RotateAuthorityResponse } from "../../src/wire/herald/v1/admin.ts";
+import type { RotateAuthorityResponse } from "../../src/wire/herald/v1/authorities.ts";
 import { barePushTimes, syncTimes } from "./support/baselines.ts";
 import { Fleet, trustDomain } from "./support/fleet.ts";
 import { readLogLine } from "./support/node-log.ts";
@@ -104,7 +104,7 @@ async function sample(fleet: Fleet, envoys: Envoys): Promise<Sample> {
 /** When the answer began, and when it said that all was done. */
 async function rotate(fleet: Fleet): Promise<{ readonly prepared: number; readonly done: number }> {
   let prepared: number | undefined;
-  const stream = fleet.admin.rotateAuthority({});
+  const stream = fleet.authorities.rotateAuthority({});
   for await (const { progress } of stream as AsyncIterable<RotateAuthorityResponse>) {
     prepared ??= performance.now();
     if (progress?.step === "done") return { prepared, done: performance.now() };

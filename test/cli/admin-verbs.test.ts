@@ -1,12 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import {
-  type CreateEntryRequest,
-  type CreateJoinTokenRequest,
-  type Entry,
-  Finding_Result,
-  type GetStatusResponse,
-} from "../../src/wire/herald/v1/admin.ts";
+import { Finding_Result, type GetStatusResponse } from "../../src/wire/herald/v1/admin.ts";
+import type { CreateEntryRequest, Entry } from "../../src/wire/herald/v1/entries.ts";
+import type { CreateJoinTokenRequest } from "../../src/wire/herald/v1/nodes.ts";
 import { fakeAdmin, refusal } from "./support/fake-admin.ts";
 import { herald, noon } from "./support/run.ts";
 

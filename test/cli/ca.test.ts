@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
-import type { RotationProgress } from "../../src/wire/herald/v1/admin.ts";
+import type { RotationProgress } from "../../src/wire/herald/v1/authorities.ts";
 import { fakeAdmin, refusal } from "./support/fake-admin.ts";
 import { herald, noon } from "./support/run.ts";
 

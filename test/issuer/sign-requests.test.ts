@@ -102,7 +102,7 @@ describe("sign-requests", () => {
     const web = await entry("/web");
     const old = await signItem({ id: web.id, revision: web.revision - 1n });
     expect(results(await ask(node, old))[0]).toMatch(/^ENTRY_CHANGED/);
-    await host.issuer.deleteEntry(web.id, { uid: 0, pid: 1 });
+    await host.issuer.deleteEntry(web.id, { kind: "unix", uid: 0, pid: 1 });
     expect(results(await ask(node, await signItem(web)))[0]).toMatch(/^ENTRY_UNKNOWN/);
   });
 

@@ -9,7 +9,7 @@ import { SimulationNode } from "../support/simulation-node.ts";
 import { World } from "./world.ts";
 
 const minuteMs = 60_000;
-const operator = { uid: 0, pid: 1 };
+const operator = { kind: "unix", uid: 0, pid: 1 } as const;
 
 /** What of the state a broker would have to hold back, so that a node never learns of `key`. */
 function tells(world: World, node: SimulationNode, key: string): (passage: Passage) => boolean {

@@ -7,7 +7,7 @@ import type { Issuer } from "../../src/issuer/issuer.ts";
 /** What the operator was told of an entry. `unsure`: nobody answered, and both is well. */
 type Told = "there" | "gone" | "unsure";
 
-const operator = { uid: 0, pid: 1 };
+const operator = { kind: "unix", uid: 0, pid: 1 } as const;
 
 /** What the operator ordered and was told. */
 export class Ledger {

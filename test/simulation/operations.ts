@@ -182,7 +182,7 @@ async function remove({ ledger, issuer }: World, random: SeededRandom): Promise<
 }
 
 async function rotate({ issuer, trace }: World): Promise<void> {
-  const order = issuer.running?.rotate({ uid: 0, pid: 1 });
+  const order = issuer.running?.rotate({ kind: "unix", uid: 0, pid: 1 });
   // Refused while one is under way, or not to be recorded: the story goes on.
   await settled(order?.catch(() => trace.push("no rotation")));
 }

@@ -85,7 +85,7 @@ export class World {
     for (const node of world.nodes) {
       const { joinString } = await world.issuer.issuer.createToken(
         { nodeName: node.name, labels: { side: node.name }, replaces: false },
-        { uid: 0, pid: 1 },
+        { kind: "unix", uid: 0, pid: 1 },
       );
       await node.enrol(joinString);
       world.spawn(node, "sds");

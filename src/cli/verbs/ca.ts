@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Authority, RotationProgress } from "../../wire/herald/v1/admin.ts";
+import type { Authority, RotationProgress } from "../../wire/herald/v1/authorities.ts";
 import type { Admin } from "../admin-client.ts";
 import { CliError } from "../cli-error.ts";
 import { exitCode } from "../exit-code.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
-import type { CreateEntryRequest, Entry } from "../../wire/herald/v1/admin.ts";
+import type { CreateEntryRequest, Entry } from "../../wire/herald/v1/entries.ts";
 import {
   integer,
   labels,

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Node } from "../../wire/herald/v1/admin.ts";
+import type { Node } from "../../wire/herald/v1/nodes.ts";
 import { labels } from "../argument-parsers.ts";
 import { isoOrNull, printMoment } from "../moment.ts";
 import { printLabels, table } from "../table.ts";

@@ -25,6 +25,7 @@ import type {
   EnrolRequest,
   HeadRef,
   IssuedSvid,
+  Operator,
   Purpose,
   Refused,
   RenewReply,
@@ -192,6 +193,11 @@ const issuedSvid: z.ZodType<IssuedSvid> = z.strictObject({
   purpose,
 });
 
+const operator: z.ZodType<Operator> = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("unix"), uid: count, pid: count }),
+  z.strictObject({ kind: z.literal("svid"), id: spiffeId, serial: text }),
+]);
+
 const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("svids-issued"), node: spiffeId, svids: z.array(issuedSvid) }),
   z.strictObject({
@@ -207,7 +213,7 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
     by: text,
   }),
   z.strictObject({ kind: z.literal("request-refused"), node: text, code: text, reason: text }),
-  z.strictObject({ kind: z.literal("admin"), verb: text, subject: text, uid: count, pid: count }),
+  z.strictObject({ kind: z.literal("admin"), verb: text, subject: text, by: operator }),
   z.strictObject({
     kind: z.literal("authority"),
     authority: token,

@@ -334,6 +334,11 @@ export interface IssuedSvid {
   readonly purpose: Purpose;
 }
 
+/** Who gave an order: a peer of the admin socket, known from the kernel, or a workload of an admin entry, known by its SVID. */
+export type Operator =
+  | { readonly kind: "unix"; readonly uid: number; readonly pid: number }
+  | { readonly kind: "svid"; readonly id: SpiffeId; readonly serial: string };
+
 /** What an audit record is about. */
 export type AuditAction =
   | {
@@ -363,8 +368,7 @@ export type AuditAction =
       readonly kind: "admin";
       readonly verb: string;
       readonly subject: string;
-      readonly uid: number;
-      readonly pid: number;
+      readonly by: Operator;
     }
   | {
       readonly kind: "authority";

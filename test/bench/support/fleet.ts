@@ -10,12 +10,16 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { initIssuer } from "../../../src/daemon/init.ts";
 import { logged } from "../../../src/daemon/supervisor.ts";
 import { dialUnix } from "../../../src/rpc/grpc-client.ts";
+import { AuthorityServiceClient } from "../../../src/wire/herald/v1/authorities.ts";
 import {
-  AdminServiceClient,
   type CreateEntryResponse,
-  type CreateJoinTokenResponse,
   type Entry,
-} from "../../../src/wire/herald/v1/admin.ts";
+  EntryServiceClient,
+} from "../../../src/wire/herald/v1/entries.ts";
+import {
+  type CreateJoinTokenResponse,
+  NodeServiceClient,
+} from "../../../src/wire/herald/v1/nodes.ts";
 import { natsServerPath } from "../../support/parts.ts";
 import { Program, type ProgramOptions } from "./program.ts";
 import { type SecretsEnvoy, startSecretsEnvoy } from "./secrets-envoy.ts";
@@ -45,12 +49,18 @@ function makeFolder(): string {
   return folder;
 }
 
+interface AdminClients {
+  readonly authorities: AuthorityServiceClient;
+  readonly entries: EntryServiceClient;
+  readonly nodes: NodeServiceClient;
+}
+
 /** nats-server, an issuer and node daemons, each a process of its own, as `herald dev` runs them; ended and removed on dispose. */
 export class Fleet implements AsyncDisposable {
   readonly folder: string = makeFolder();
   readonly nodes: FleetNode[] = [];
   readonly #programs: Program[] = [];
-  #admin: AdminServiceClient | undefined;
+  #admin: AdminClients | undefined;
 
   static async start(nodes: readonly string[]): Promise<Fleet> {
     const fleet = new Fleet();
@@ -63,7 +73,11 @@ export class Fleet implements AsyncDisposable {
     return fleet;
   }
 
-  get admin(): AdminServiceClient {
+  get authorities(): AuthorityServiceClient {
+    return this.#clients.authorities;
+  }
+
+  get #clients(): AdminClients {
     if (this.#admin === undefined) throw new Error("the fleet has not started");
     return this.#admin;
   }
@@ -87,7 +101,7 @@ export class Fleet implements AsyncDisposable {
       priority: 0,
     };
     const { entry } = await answer<CreateEntryResponse>((done) =>
-      this.admin.createEntry(request, done),
+      this.#clients.entries.createEntry(request, done),
     );
     if (entry === undefined) throw new Error("the issuer did not say what it created");
     return entry;
@@ -96,7 +110,7 @@ export class Fleet implements AsyncDisposable {
   /** A join string for a node of this name, and where to redeem it. */
   async joinToken(nodeName: string): Promise<CreateJoinTokenResponse> {
     const request = { nodeName, labels: new Map<string, string>(), replaces: false };
-    return await answer((done) => this.admin.createJoinToken(request, done));
+    return await answer((done) => this.#clients.nodes.createJoinToken(request, done));
   }
 
   /** An Envoy at a node, which has asked for these SVIDs and the bundle when this resolves. */
@@ -110,7 +124,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#admin?.close();
+    const { authorities, entries, nodes } = this.#admin ?? {};
+    for (const client of [authorities, entries, nodes]) client?.close();
     for (const program of this.#programs.toReversed()) await program.stop();
     rmSync(this.folder, { recursive: true, force: true });
     folders.delete(this.folder);
@@ -134,7 +149,12 @@ export class Fleet implements AsyncDisposable {
     });
     await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
     const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
-    this.#admin = new AdminServiceClient(dial.target, dial.credentials, dial.options);
+    const { target, credentials, options } = dial;
+    this.#admin = {
+      authorities: new AuthorityServiceClient(target, credentials, options),
+      entries: new EntryServiceClient(target, credentials, options),
+      nodes: new NodeServiceClient(target, credentials, options),
+    };
     for (const name of nodes) await this.#addNode(name);
   }
 

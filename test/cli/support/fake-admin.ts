@@ -7,21 +7,33 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import * as wire from "../../../src/wire/herald/v1/admin.ts";
+import * as admin from "../../../src/wire/herald/v1/admin.ts";
+import * as authorities from "../../../src/wire/herald/v1/authorities.ts";
+import * as entries from "../../../src/wire/herald/v1/entries.ts";
+import * as nodes from "../../../src/wire/herald/v1/nodes.ts";
 import { temporaryFolder } from "./run.ts";
 
 /** What the issuer of a test says. Whatever is missing answers UNIMPLEMENTED. */
 export interface Script {
-  readonly getStatus?: Answer<wire.GetStatusRequest, wire.GetStatusResponse>;
-  readonly createEntry?: Answer<wire.CreateEntryRequest, wire.CreateEntryResponse>;
-  readonly listEntries?: Answer<wire.ListEntriesRequest, wire.ListEntriesResponse>;
-  readonly deleteEntry?: Answer<wire.DeleteEntryRequest, wire.DeleteEntryResponse>;
-  readonly createJoinToken?: Answer<wire.CreateJoinTokenRequest, wire.CreateJoinTokenResponse>;
-  readonly listNodes?: Answer<wire.ListNodesRequest, wire.ListNodesResponse>;
-  readonly listAuthorities?: Answer<wire.ListAuthoritiesRequest, wire.ListAuthoritiesResponse>;
-  readonly rotateAuthority?: Stream<wire.RotateAuthorityRequest, wire.RotateAuthorityResponse>;
-  readonly watchRotation?: Stream<wire.WatchRotationRequest, wire.WatchRotationResponse>;
-  readonly tailEvents?: Stream<wire.TailEventsRequest, wire.TailEventsResponse>;
+  readonly getStatus?: Answer<admin.GetStatusRequest, admin.GetStatusResponse>;
+  readonly createEntry?: Answer<entries.CreateEntryRequest, entries.CreateEntryResponse>;
+  readonly listEntries?: Answer<entries.ListEntriesRequest, entries.ListEntriesResponse>;
+  readonly deleteEntry?: Answer<entries.DeleteEntryRequest, entries.DeleteEntryResponse>;
+  readonly createJoinToken?: Answer<nodes.CreateJoinTokenRequest, nodes.CreateJoinTokenResponse>;
+  readonly listNodes?: Answer<nodes.ListNodesRequest, nodes.ListNodesResponse>;
+  readonly listAuthorities?: Answer<
+    authorities.ListAuthoritiesRequest,
+    authorities.ListAuthoritiesResponse
+  >;
+  readonly rotateAuthority?: Stream<
+    authorities.RotateAuthorityRequest,
+    authorities.RotateAuthorityResponse
+  >;
+  readonly watchRotation?: Stream<
+    authorities.WatchRotationRequest,
+    authorities.WatchRotationResponse
+  >;
+  readonly tailEvents?: Stream<admin.TailEventsRequest, admin.TailEventsResponse>;
 }
 
 /** Throws a {@link refusal} to say no. */
@@ -55,17 +67,23 @@ export async function fakeAdmin(
 ): Promise<{ readonly address: string; [Symbol.dispose](): void }> {
   const folder = temporaryFolder();
   const server = new Server();
-  server.addService(wire.AdminServiceClient.service, {
+  server.addService(admin.AdminServiceClient.service, {
     getStatus: unary(script.getStatus),
+    tailEvents: streaming(script.tailEvents),
+  });
+  server.addService(entries.EntryServiceClient.service, {
     createEntry: unary(script.createEntry),
     listEntries: unary(script.listEntries),
     deleteEntry: unary(script.deleteEntry),
+  });
+  server.addService(nodes.NodeServiceClient.service, {
     createJoinToken: unary(script.createJoinToken),
     listNodes: unary(script.listNodes),
+  });
+  server.addService(authorities.AuthorityServiceClient.service, {
     listAuthorities: unary(script.listAuthorities),
     rotateAuthority: streaming(script.rotateAuthority),
     watchRotation: streaming(script.watchRotation),
-    tailEvents: streaming(script.tailEvents),
   });
   const path = join(folder.path, "admin.sock");
   await listen(server, path);

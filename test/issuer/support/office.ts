@@ -1,8 +1,9 @@
+import type { Operator } from "../../../src/core/envelope/payloads.ts";
 import type { Entry, NodeSelection } from "../../../src/core/policy/entry.ts";
 import { parseSelector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
 import type { NewEntry } from "../../../src/issuer/entries.ts";
-import type { IssuerSettings, Operator } from "../../../src/issuer/options.ts";
+import type { IssuerSettings } from "../../../src/issuer/options.ts";
 import { HeldClock } from "../../support/held-clock.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";
@@ -10,7 +11,7 @@ import { type SimulationDomain, simulationDomain } from "../../support/simulatio
 import { SimulationIssuer } from "../../support/simulation-issuer.ts";
 
 /** Who gives orders in these tests. */
-export const operator: Operator = { uid: 0, pid: 1 };
+export const operator: Operator = { kind: "unix", uid: 0, pid: 1 };
 
 type Labels = Readonly<Record<string, string>>;
 

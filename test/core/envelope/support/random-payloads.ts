@@ -79,8 +79,10 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     kind: fc.constant("admin" as const),
     verb: text,
     subject: text,
-    uid: time,
-    pid: time,
+    by: fc.oneof(
+      fc.record({ kind: fc.constant("unix" as const), uid: time, pid: time }),
+      fc.record({ kind: fc.constant("svid" as const), id: spiffeId, serial: text }),
+    ),
   }),
   fc.record({ kind: fc.constant("authority" as const), authority: token, status, by: text }),
 );

@@ -1,0 +1,42 @@
+import type { Server } from "@grpc/grpc-js";
+import type { IssuerBus } from "../events/bus.ts";
+import { authorityService } from "../issuer/adapters/admin-authorities.ts";
+import { entryService } from "../issuer/adapters/admin-entries.ts";
+import { nodeService } from "../issuer/adapters/admin-nodes.ts";
+import { adminService } from "../issuer/adapters/admin-service.ts";
+import type { Issuer } from "../issuer/issuer.ts";
+import type { Log } from "../kit/log.ts";
+import { AdminServiceService } from "../wire/herald/v1/admin.ts";
+import { AuthorityServiceService } from "../wire/herald/v1/authorities.ts";
+import { EntryServiceService } from "../wire/herald/v1/entries.ts";
+import { NodeServiceService } from "../wire/herald/v1/nodes.ts";
+import type { IssuerConfig } from "./config.ts";
+import type { ControlKeys } from "./control-keys.ts";
+import { notCheckedYet } from "./not-checked.ts";
+import { operators } from "./operators.ts";
+
+/** Mounts every service of the admin API on its server. */
+export function serveAdmin(parts: {
+  readonly admin: Server;
+  readonly issuer: Issuer;
+  readonly bus: IssuerBus;
+  readonly control: ControlKeys;
+  readonly config: IssuerConfig;
+  readonly enrolmentUrl: string;
+  readonly log: Log;
+}): void {
+  const { admin, issuer, bus, control, config, enrolmentUrl, log } = parts;
+  const surroundings = {
+    trustDomain: config.trustDomain,
+    issuerId: control.issuer,
+    enrolmentUrl,
+    busConnected: () => bus.connected(),
+    findings: async () => [...(await bus.doctor()), ...notCheckedYet],
+    tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
+  };
+  const common = { issuer, operatorOf: operators(config), log };
+  admin.addService(AdminServiceService, adminService({ ...common, surroundings }));
+  admin.addService(AuthorityServiceService, authorityService(common));
+  admin.addService(EntryServiceService, entryService(common));
+  admin.addService(NodeServiceService, nodeService({ ...common, enrolmentUrl }));
+}

@@ -1,0 +1,67 @@
+import { type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
+import type { Operator } from "../../core/envelope/payloads.ts";
+import { HeraldError, reasonOf } from "../../kit/errors.ts";
+import type { Log } from "../../kit/log.ts";
+import { IssuerError, type IssuerErrorCode } from "../error.ts";
+import type { Issuer } from "../issuer.ts";
+
+/** What every service of the admin API is made of. */
+export interface AdminOptions {
+  readonly issuer: Issuer;
+  /** The operator behind a call; rejects for a caller who is none. */
+  readonly operatorOf: (call: AdminCall) => Promise<Operator>;
+  readonly log: Log;
+}
+
+type AdminCall = Pick<ServerUnaryCall<unknown, unknown>, "metadata">;
+
+/** Why a caller of the admin API is turned away. */
+export class AdminError extends HeraldError<"NOT_PERMITTED"> {}
+
+/** How the issuer's codes look in gRPC. */
+const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
+  FENCED: status.FAILED_PRECONDITION,
+  STATE_CORRUPT: status.DATA_LOSS,
+  JOURNAL_BROKEN: status.UNAVAILABLE,
+  OBJECT_TOO_LARGE: status.INVALID_ARGUMENT,
+  STORE_PENDING: status.UNAVAILABLE,
+  AUDIT_UNAVAILABLE: status.UNAVAILABLE,
+  AUDIT_BEHIND: status.UNAVAILABLE,
+  ENTRY_INVALID: status.INVALID_ARGUMENT,
+  ENTRY_EXISTS: status.ALREADY_EXISTS,
+  ENTRY_NOT_FOUND: status.NOT_FOUND,
+  LABEL_INVALID: status.INVALID_ARGUMENT,
+  NODE_NAME_INVALID: status.INVALID_ARGUMENT,
+  NODE_NAME_TAKEN: status.ALREADY_EXISTS,
+  AUTHORITY_MISSING: status.FAILED_PRECONDITION,
+  ROTATION_RUNNING: status.FAILED_PRECONDITION,
+};
+
+/** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */
+export function unaryHandler(options: AdminOptions) {
+  return <Request, Response>(answer: (request: Request, by: Operator) => Promise<Response>) =>
+    (call: ServerUnaryCall<Request, Response>, done: sendUnaryData<Response>): void => {
+      const answered = async (): Promise<void> => {
+        try {
+          const by = await options.operatorOf(call);
+          done(null, await answer(call.request, by));
+        } catch (thrown) {
+          done(failure(thrown, options.log));
+        }
+      };
+      void answered();
+    };
+}
+
+/** What was thrown, as gRPC tells it. */
+export function failure(thrown: unknown, log: Log): Partial<ServiceError> {
+  if (thrown instanceof AdminError)
+    return { code: status.PERMISSION_DENIED, details: thrown.message };
+  if (thrown instanceof IssuerError)
+    return { code: statusOf[thrown.code], details: `${thrown.code}: ${thrown.message}` };
+  // Parsers of core say what is wrong with a field; anything else is ours.
+  if (thrown instanceof HeraldError && /^(ID_|SELECTOR_)/.test(String(thrown.code)))
+    return { code: status.INVALID_ARGUMENT, details: thrown.message };
+  log.error({ reason: reasonOf(thrown) }, "an admin call failed");
+  return { code: status.INTERNAL, details: reasonOf(thrown) };
+}
