@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
-import { type RevocationConfig, revocationSection } from "./revocation-config.ts";
+import { type NodeRevocationConfig, nodeRevocationSection } from "./node-revocation-config.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -75,7 +75,7 @@ export interface NodeConfig {
     readonly defaultAllBundlesName: string;
     readonly disableSpiffeCertValidation: boolean;
   };
-  readonly revocation: RevocationConfig;
+  readonly revocation: NodeRevocationConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -260,7 +260,7 @@ const nodeFile = section({
     defaultAllBundlesName: aliasName.default("ALL"),
     disableSpiffeCertValidation: z.boolean({ error: "must be true or false" }).default(false),
   }).prefault({}),
-  revocation: revocationSection,
+  revocation: nodeRevocationSection,
   log,
 });
 

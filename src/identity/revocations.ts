@@ -41,8 +41,8 @@ export interface RevocationsOptions {
  * The own trust domain's CRLs on their way to verifiers: proves each against an authority of the bundle, never goes back to a lower
  * CRLNumber, and decides, now and as time passes, whether all of them or none are shown.
  *
- * A CRL stays until its authority publishes a higher one or leaves the bundle: only a newer CRL says that somebody is no longer revoked,
- * and one that is left out for a moment must not let a revoked peer back in.
+ * A CRL stays until its authority publishes a higher one or leaves the bundle, or until no CRL at all is published, which says that
+ * nobody is revoked: one that is left out among others must not let a revoked peer back in.
  */
 export class Revocations {
   readonly #options: RevocationsOptions;
@@ -104,7 +104,8 @@ export class Revocations {
     );
     const authorities = [...this.#anchors, ...this.#others];
     const known = new Set(authorities.map((one) => keyOf(one.subjectKeyId ?? "", one.subject)));
-    for (const key of this.#proven.keys()) if (!known.has(key)) this.#proven.delete(key);
+    for (const key of this.#proven.keys())
+      if (published.length === 0 || !known.has(key)) this.#proven.delete(key);
     for (const text of published) this.#take(text, authorities);
   }
 

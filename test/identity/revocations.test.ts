@@ -131,6 +131,13 @@ describe("over time", () => {
     expect(publish(crls.slice(0, 1))).toEqual([]);
   });
 
+  test("no CRL at all says that nobody is revoked any more: all are taken off, without alarm", async () => {
+    publish([crl(one), crl(two)]);
+    expect(publish([])).toEqual([]);
+    await clock.advance(2 * day);
+    expect([revocations.gap, alarms()]).toEqual([undefined, []]);
+  });
+
   test("strip: before nextUpdate all are taken off, by the clock alone; the next CRL brings them back", async () => {
     const other = crl(two, { number: 1n, nextUpdate: noon + day });
     publish([crl(one, { nextUpdate: noon + hour }), other]);

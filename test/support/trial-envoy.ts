@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { envoyBootstrap } from "../../src/cli/envoy-bootstrap.ts";
+import type { SpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import type { X509Svid } from "../../src/core/svid/workload-view.ts";
 import { certificatesToPem, toPem } from "../../src/core/x509/pem.ts";
 import { encodeSvid, secretTypeUrl } from "../../src/sds/encode.ts";
@@ -15,7 +16,7 @@ import type {
   DiscoveryResponse,
 } from "../../src/wire/envoy/service/discovery/v3/discovery.ts";
 import { SecretDiscoveryServiceService } from "../../src/wire/envoy/service/secret/v3/sds.ts";
-import { hour, makeAuthority, makeSvid, noon, type SvidBend } from "./ca-world.ts";
+import { hour, makeAuthority, makeSvid, type SvidBend } from "./ca-world.ts";
 
 type Stream = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
@@ -54,8 +55,15 @@ export class TrialEnvoy implements AsyncDisposable {
     this.#child = parts.child;
   }
 
-  /** `first` is the validation context that it starts with: without one its port stays closed. */
-  static async start(envoy: string, first: Uint8Array): Promise<TrialEnvoy> {
+  /**
+   * `first` is the validation context that it starts with: without one its port stays closed. `callers` are those whom its own guard lets
+   * pass; by default every identity of example.org.
+   */
+  static async start(
+    envoy: string,
+    first: Uint8Array,
+    callers: readonly SpiffeId[] = [],
+  ): Promise<TrialEnvoy> {
     const folder = mkdtempSync(join(tmpdir(), "herald-trial-"));
     const socket = join(folder, "sds.sock");
     const server = new Server();
@@ -75,7 +83,7 @@ export class TrialEnvoy implements AsyncDisposable {
     const child = spawn(
       envoy,
       [
-        ["--config-yaml", JSON.stringify(configuration(socket))],
+        ["--config-yaml", JSON.stringify(configuration(socket, callers))],
         ["--admin-address-path", adminFile, "--disable-hot-restart", "--concurrency", "1"],
       ].flat(),
       { stdio: ["ignore", "ignore", "pipe"] },
@@ -134,9 +142,6 @@ export function presentSvid(...[path, bend]: Parameters<typeof makeSvid>): X509S
   return makeSvid(path, { ...presentDates, ...bend });
 }
 
-/** By how much the present is after the test world's noon: what else is dated by it moves along. */
-export const sinceNoon: number = present - noon;
-
 /** One stream a secret, as Envoy opens them (EF-01); each push is a response of its own, and its answer is awaited. */
 class RawSds {
   readonly #secrets = new Map<string, Uint8Array>();
@@ -184,7 +189,7 @@ class RawSds {
   }
 }
 
-function configuration(socket: string): object {
+function configuration(socket: string, allowCallers: readonly SpiffeId[]): object {
   const any = { host: "127.0.0.1", port: 0 };
   return envoyBootstrap({
     trustDomain: makeAuthority().trustDomain,
@@ -196,7 +201,7 @@ function configuration(socket: string): object {
       listen: any,
       app: { host: "127.0.0.1", port: 1 },
       context: trialContext,
-      allowCallers: [],
+      allowCallers,
     },
   });
 }
