@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,7 +8,6 @@ import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-j
 import { envoyBootstrap } from "../../src/cli/envoy-bootstrap.ts";
 import type { SpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import type { X509Svid } from "../../src/core/svid/workload-view.ts";
-import { certificatesToPem, toPem } from "../../src/core/x509/pem.ts";
 import { encodeSvid, secretTypeUrl } from "../../src/sds/encode.ts";
 import type {
   DiscoveryRequest,
@@ -17,6 +15,7 @@ import type {
 } from "../../src/wire/envoy/service/discovery/v3/discovery.ts";
 import { SecretDiscoveryServiceService } from "../../src/wire/envoy/service/secret/v3/sds.ts";
 import { hour, makeAuthority, makeSvid, type SvidBend } from "./ca-world.ts";
+import { callAs } from "./tls-call.ts";
 
 type Stream = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
@@ -100,23 +99,7 @@ export class TrialEnvoy implements AsyncDisposable {
 
   /** What a caller with this SVID gets: an HTTP status, or undefined when its handshake is refused. */
   async call(svid: X509Svid): Promise<number | undefined> {
-    const { port } = await this.#listener();
-    const call = request({
-      host: "127.0.0.1",
-      port,
-      cert: certificatesToPem(svid.chain),
-      key: toPem("PRIVATE KEY", svid.privateKey),
-      rejectUnauthorized: false,
-      agent: false,
-    });
-    return await new Promise((done) => {
-      call.once("response", (response) => {
-        response.resume();
-        done(response.statusCode);
-      });
-      call.once("error", () => done(undefined));
-      call.end();
-    });
+    return await callAs(svid, (await this.#listener()).port);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
