@@ -4,7 +4,7 @@ import { contextTag, tag } from "./der-tag.ts";
 import { bitString, element, sequence, unsignedInteger } from "./der-writer.ts";
 import { X509Error } from "./errors.ts";
 import type { KeyPair } from "./key-pair.ts";
-import { ecAlgorithmOf, importPublicKey } from "./public-key.ts";
+import { ecAlgorithmOf } from "./public-key.ts";
 import { algorithmIdentifier } from "./signature-algorithm.ts";
 import { keyObjectSigner, type SignatureAlgorithm } from "./signer.ts";
 
@@ -72,11 +72,24 @@ function proveHeld(request: {
   readonly signature: Uint8Array;
   readonly curve: SignatureAlgorithm;
 }): void {
-  const digest = request.curve === "ecdsa-p256-sha256" ? "sha256" : "sha384";
-  if (!verify(digest, request.information, importPublicKey(request.spki), request.signature)) {
+  if (!isSignedByOwnKey(request)) {
     throw new X509Error(
       "X509_CSR_PROOF",
       "CSR: its signature is not by its own key; sign it with the private half",
     );
+  }
+}
+
+function isSignedByOwnKey(request: Parameters<typeof proveHeld>[0]): boolean {
+  const { information, spki, signature, curve } = request;
+  const digest = curve === "ecdsa-p256-sha256" ? "sha256" : "sha384";
+  try {
+    // The key as bytes: a KeyObject of its own would cost more than it is used for.
+    const key = { key: Buffer.from(spki), format: "der", type: "spki" } as const;
+    return verify(digest, information, key, signature);
+  } catch (cause) {
+    throw new X509Error("X509_KEY", "CSR: its public key cannot be read; send an unbroken one", {
+      cause,
+    });
   }
 }

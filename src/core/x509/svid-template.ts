@@ -67,10 +67,10 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
   }
   const algorithm = algorithmIdentifier(curve);
   const issuer = authority.subject;
-  const profile = [
+  const profile = Buffer.concat([
     ...leafProfile,
     authorityKeyIdentifier(Buffer.from(authority.subjectKeyId, "hex")),
-  ];
+  ]);
   return {
     toBeSigned: (fields) =>
       sequence(
@@ -84,7 +84,7 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
         element(
           contextTag(3),
           sequence(
-            ...profile,
+            profile,
             subjectKeyIdentifier(keyIdOf(fields.spki)),
             subjectAltName({ uris: [fields.id], dnsNames: fields.dnsNames }, true),
           ),
