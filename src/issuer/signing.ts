@@ -1,4 +1,4 @@
-import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
+import { type EnvelopeSigner, sealProvenParts } from "../core/envelope/envelope.ts";
 import type {
   HeadRef,
   IssuedSvid,
@@ -17,7 +17,7 @@ import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
-import { type Admitted, reply } from "./requests.ts";
+import type { Admitted } from "./requests.ts";
 
 export interface SigningOptions {
   readonly trustDomain: TrustDomain;
@@ -30,6 +30,9 @@ export interface SigningOptions {
   /** Called after a batch was signed, to announce it. */
   readonly onIssued: (node: SpiffeId, svids: readonly IssuedSvid[]) => void;
 }
+
+/** What a reason may have in a reply. */
+const longestReason = 2048;
 
 type Prepared =
   | { readonly ok: true; readonly item: SignItem; readonly entry: Entry; readonly linted: Linted }
@@ -71,11 +74,8 @@ export class Signing {
     );
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
-    return await reply(
-      "sign-reply",
-      { td: trustDomain, at: clock.now(), request: request.digest, results },
-      signer,
-    );
+    const answer = { td: trustDomain, at: clock.now(), request: request.digest, results };
+    return (await sealProvenParts("sign-reply", answer, signer)).bytes;
   }
 
   #prepare(item: SignItem, node: NodeRecordState, authority: SigningAuthority): Prepared {
@@ -106,7 +106,8 @@ export class Signing {
       };
     } catch (refused) {
       if (!(refused instanceof HeraldError)) throw refused;
-      return refuse(refused.name === "X509Error" ? "CSR_INVALID" : "LINT", reasonOf(refused));
+      const reason = reasonOf(refused).slice(0, longestReason);
+      return refuse(refused.name === "X509Error" ? "CSR_INVALID" : "LINT", reason);
     }
   }
 
