@@ -22,7 +22,7 @@ const batch = 50;
 const batches = 40;
 const roundMs = 2000;
 const rounds = 5;
-const inFlight = 4;
+const inFlight = 8;
 
 type Enrolled = Awaited<ReturnType<typeof identityOf>>;
 type Batches = readonly (readonly SignItem[])[];
