@@ -35,7 +35,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
   const reader = readSequence(new Uint8Array(der));
   const information = reader.element(tag.sequence).encoded;
   const algorithm = reader.element(tag.sequence).encoded;
-  const signature = readBitString(reader.element(tag.bitString).content);
+  const signature = readBitString(reader.content(tag.bitString));
   reader.end();
   const spki = readInformation(readSequence(information));
   const curve = ecAlgorithmOf(spki);
@@ -56,7 +56,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
 }
 
 function readInformation(reader: DerReader): Uint8Array {
-  if (readSmallInteger(reader.element(tag.integer).content) !== 0) {
+  if (readSmallInteger(reader.content(tag.integer)) !== 0) {
     throw new X509Error("X509_CSR", "CSR: is not of version 1 (RFC 2986 4.1); make it so");
   }
   reader.sequence();

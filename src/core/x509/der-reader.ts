@@ -76,6 +76,13 @@ export class DerReader {
     return this.any();
   }
 
+  /** The content of the next element, which must have this tag. */
+  content(expected: number): Uint8Array {
+    this.#expect(expected);
+    this.#pass();
+    return this.#bytes.subarray(this.#contentFrom, this.#at);
+  }
+
   /** The next element if it has this tag. */
   optional(expected: number): DerElement | undefined {
     return this.peek() === expected ? this.any() : undefined;

@@ -4,6 +4,8 @@ import { X509Error } from "./errors.ts";
 
 const zulu = 0x5a;
 
+const msIn400Years = 146_097 * 86_400_000;
+
 /** Behind the year: month, day, hour, minute, second, two digits each, and the Z. */
 const lengthBehindYear = 11;
 
@@ -37,12 +39,15 @@ function readYear(text: Uint8Array, digits: number): number {
   return first + (first >= 50 ? 1900 : 2000);
 }
 
-/** Midnight; Date rolls 31 February over into March, and a date that changes was none. */
+const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Midnight. */
 function dayOf(year: number, month: number, day: number): number {
-  const date = new Date(0);
-  const ms = date.setUTCFullYear(year, month - 1, day);
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) throw malformed();
-  return ms;
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  const days = (daysInMonth[month - 1] ?? 0) + (month === 2 && isLeap ? 1 : 0);
+  if (day < 1 || day > days) throw malformed();
+  // Date.UTC takes 0 to 99 for years of the 20th century; in 400 years every day comes round again.
+  return Date.UTC(year + 400, month - 1, day) - msIn400Years;
 }
 
 function twoDigits(text: Uint8Array, at: number): number {

@@ -98,7 +98,7 @@ function keyBits(spki: Uint8Array): Uint8Array {
   if (curve !== undefined) return spki.subarray(curve.head.length - 1);
   const reader = readSequence(spki);
   reader.sequence();
-  const bits = readBitString(reader.element(tag.bitString).content);
+  const bits = readBitString(reader.content(tag.bitString));
   reader.end();
   return bits;
 }

@@ -71,6 +71,7 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
     ...leafProfile,
     authorityKeyIdentifier(Buffer.from(authority.subjectKeyId, "hex")),
   ]);
+  const validity = rememberedValidity();
   return {
     toBeSigned: (fields) =>
       sequence(
@@ -78,7 +79,7 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
         serialInteger(fields.serial),
         algorithm,
         issuer,
-        sequence(time(fields.notBefore), time(fields.notAfter)),
+        validity(fields),
         emptySubject,
         fields.spki,
         element(
@@ -91,5 +92,19 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
         ),
       ),
     assemble: (toBeSigned, signature) => sequence(toBeSigned, algorithm, bitString(signature)),
+  };
+}
+
+/** Writes a Validity, and keeps the last one: SVIDs of one second and one lifetime have the same. */
+function rememberedValidity(): (fields: Pick<SvidFields, "notBefore" | "notAfter">) => Uint8Array {
+  let from = Number.NaN;
+  let to = Number.NaN;
+  let written: Uint8Array = new Uint8Array();
+  return ({ notBefore, notAfter }) => {
+    if (Math.floor(notBefore / 1000) === from && Math.floor(notAfter / 1000) === to) return written;
+    written = sequence(time(notBefore), time(notAfter));
+    from = Math.floor(notBefore / 1000);
+    to = Math.floor(notAfter / 1000);
+    return written;
   };
 }
