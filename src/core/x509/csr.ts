@@ -32,7 +32,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
       `CSR: has more than ${longestCsr} bytes; leave out its attributes`,
     );
   }
-  const reader = readSequence(new Uint8Array(der));
+  const reader = readSequence(Buffer.from(der));
   const information = reader.element(tag.sequence).encoded;
   const algorithm = reader.element(tag.sequence).encoded;
   const signature = readBitString(reader.content(tag.bitString));
@@ -85,7 +85,11 @@ function isSignedByOwnKey(request: Parameters<typeof proveHeld>[0]): boolean {
   const digest = curve === "ecdsa-p256-sha256" ? "sha256" : "sha384";
   try {
     // The key as bytes: a KeyObject of its own would cost more than it is used for.
-    const key = { key: Buffer.from(spki), format: "der", type: "spki" } as const;
+    const key = {
+      key: Buffer.from(spki.buffer, spki.byteOffset, spki.byteLength),
+      format: "der",
+      type: "spki",
+    } as const;
     return verify(digest, information, key, signature);
   } catch (cause) {
     throw new X509Error("X509_KEY", "CSR: its public key cannot be read; send an unbroken one", {

@@ -25,7 +25,7 @@ export async function goBaseline(
     throw thrown;
   }
   return async (durationMs) => {
-    const [command = binary, ...args] = [...pin, binary, "-for", `${durationMs}ms`];
+    const [command, ...args] = [...pin, binary, "-for", `${durationMs}ms`];
     const { stdout } = await run(command, args);
     const [perSecond = Number.NaN, cpuMicros = Number.NaN] = stdout.trim().split(" ").map(Number);
     return { perSecond, cpuMicros };
