@@ -9,6 +9,7 @@ export type IssuerErrorCode =
   | "STORE_PENDING"
   | "AUDIT_UNAVAILABLE"
   | "AUDIT_BEHIND"
+  | "ANSWER_GONE"
   | "ENTRY_INVALID"
   | "ENTRY_EXISTS"
   | "ENTRY_NOT_FOUND"

@@ -9,7 +9,7 @@ import {
 import { type Certificate, parseToBeSigned, type ToBeSigned } from "../x509/certificate.ts";
 import type { KeyUsageBit } from "../x509/extensions.ts";
 import { oid } from "../x509/oid.ts";
-import { ecAlgorithmOf, importPublicKey, keyIdOf } from "../x509/public-key.ts";
+import { ecAlgorithmOf, isOnCurve, keyIdHexOf } from "../x509/public-key.ts";
 import { algorithmIdentifier } from "../x509/signature-algorithm.ts";
 import { SvidError, type SvidErrorCode } from "./errors.ts";
 import { isSame } from "./path.ts";
@@ -136,9 +136,8 @@ function checkDates(found: ToBeSigned, expected: LintExpectation): void {
 }
 
 function checkKey(found: ToBeSigned, expected: LintExpectation): void {
-  const isAccepted = isSame(found.spki, expected.spki) && ecAlgorithmOf(found.spki) !== undefined;
   demand(
-    isAccepted && isOnCurve(found.spki),
+    isSame(found.spki, expected.spki) && isOnCurve(found.spki),
     "LINT_KEY",
     "public key: is not the asker's, or not on P-256 or P-384; send another",
   );
@@ -149,7 +148,7 @@ function checkKey(found: ToBeSigned, expected: LintExpectation): void {
     "public key: is the authority's own; report this",
   );
   demand(
-    found.subjectKeyId === Buffer.from(keyIdOf(found.spki)).toString("hex"),
+    found.subjectKeyId === keyIdHexOf(found.spki),
     "LINT_KEY_IDS",
     "subjectKeyIdentifier: is not that of the key; report this",
   );
@@ -218,15 +217,6 @@ function checkProfile(found: ToBeSigned): void {
     "LINT_PROFILE",
     "extKeyUsage: is not serverAuth and clientAuth; report this",
   );
-}
-
-function isOnCurve(spki: Uint8Array): boolean {
-  try {
-    importPublicKey(spki);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function wholeSeconds(ms: number): number {

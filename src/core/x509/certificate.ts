@@ -83,7 +83,7 @@ export function readSigned(der: Uint8Array): Signed & { readonly algorithm: Uint
   const reader = readSequence(der);
   const tbs = reader.element(tag.sequence).encoded;
   const algorithm = reader.element(tag.sequence).encoded;
-  const signature = readBitString(reader.element(tag.bitString).content);
+  const signature = readBitString(reader.content(tag.bitString));
   reader.end();
   return { tbs, algorithm, signature, ...readAlgorithm(algorithm) };
 }
@@ -95,7 +95,7 @@ export function readSigned(der: Uint8Array): Signed & { readonly algorithm: Uint
 export function parseToBeSigned(tbs: Uint8Array): ToBeSigned {
   const reader = readSequence(tbs);
   const version = readVersion(reader);
-  const serial = readUnsigned(reader.element(tag.integer).content);
+  const serial = readUnsigned(reader.content(tag.integer));
   const algorithmIdentifier = reader.element(tag.sequence).encoded;
   const issuer = readName(reader);
   const validity = reader.sequence();
@@ -138,7 +138,7 @@ function readVersion(reader: DerReader): number {
   const wrapped = reader.optional(contextTag(0));
   if (wrapped === undefined) return 0;
   const inner = new DerReader(wrapped.content);
-  const version = readSmallInteger(inner.element(tag.integer).content);
+  const version = readSmallInteger(inner.content(tag.integer));
   inner.end();
   if (version !== 1 && version !== 2)
     throw malformed("has an unknown version; issue it as version 3");
@@ -156,7 +156,7 @@ export function readName(reader: DerReader): Uint8Array {
     const attributes = relativeNames.enter(tag.set);
     do {
       const attribute = attributes.sequence();
-      readObjectIdentifier(attribute.element(tag.objectIdentifier).content);
+      readObjectIdentifier(attribute.content(tag.objectIdentifier));
       attribute.any();
       attribute.end();
     } while (!attributes.isAtEnd);
@@ -168,7 +168,7 @@ function readAlgorithm(
   identifier: Uint8Array,
 ): Pick<Signed, "signatureAlgorithm" | "hasAlgorithmParameters"> {
   const reader = readSequence(identifier);
-  const signatureAlgorithm = readObjectIdentifier(reader.element(tag.objectIdentifier).content);
+  const signatureAlgorithm = readObjectIdentifier(reader.content(tag.objectIdentifier));
   const parameters = reader.isAtEnd ? undefined : reader.any();
   reader.end();
   const isNull = parameters?.tag === tag.null && parameters.content.length === 0;

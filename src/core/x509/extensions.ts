@@ -109,13 +109,13 @@ export function listExtensions(reader: DerReader): Extension[] {
   const seen = new Set<string>();
   while (!reader.isAtEnd) {
     const one = reader.sequence();
-    const id = readObjectIdentifier(one.element(tag.objectIdentifier).content);
+    const id = readObjectIdentifier(one.content(tag.objectIdentifier));
     const criticalElement = one.optional(tag.boolean);
     const critical = criticalElement !== undefined && readBoolean(criticalElement.content);
     // X.690 11.5: FALSE is the DEFAULT, so DER leaves it out.
     if (criticalElement !== undefined && !critical)
       throw malformed("an extension says critical FALSE");
-    const value = one.element(tag.octetString).content;
+    const value = one.content(tag.octetString);
     one.end();
     // RFC 5280 4.2: one of each; with two, two readers could each believe another one.
     if (seen.has(id)) {
@@ -150,7 +150,7 @@ function readBasicConstraints(value: Uint8Array | undefined): {
 function readKeyUsage(extension: Extension | undefined): KeyUsage | undefined {
   if (extension === undefined) return undefined;
   const reader = new DerReader(extension.value);
-  const numbers = readNamedBits(reader.element(tag.bitString).content);
+  const numbers = readNamedBits(reader.content(tag.bitString));
   reader.end();
   const bits = new Set<KeyUsageBit>();
   for (const number of numbers) {
@@ -165,8 +165,7 @@ function readExtendedKeyUsages(value: Uint8Array | undefined): readonly string[]
   if (value === undefined) return undefined;
   const reader = readSequence(value);
   const usages: string[] = [];
-  while (!reader.isAtEnd)
-    usages.push(readObjectIdentifier(reader.element(tag.objectIdentifier).content));
+  while (!reader.isAtEnd) usages.push(readObjectIdentifier(reader.content(tag.objectIdentifier)));
   if (usages.length === 0) throw malformed("extKeyUsage is empty");
   return usages;
 }
@@ -174,7 +173,7 @@ function readExtendedKeyUsages(value: Uint8Array | undefined): readonly string[]
 function readSubjectKeyId(value: Uint8Array | undefined): string | undefined {
   if (value === undefined) return undefined;
   const reader = new DerReader(value);
-  const id = reader.element(tag.octetString).content;
+  const id = reader.content(tag.octetString);
   reader.end();
   return Buffer.from(id).toString("hex");
 }

@@ -27,6 +27,7 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   STORE_PENDING: status.UNAVAILABLE,
   AUDIT_UNAVAILABLE: status.UNAVAILABLE,
   AUDIT_BEHIND: status.UNAVAILABLE,
+  ANSWER_GONE: status.UNAVAILABLE,
   ENTRY_INVALID: status.INVALID_ARGUMENT,
   ENTRY_EXISTS: status.ALREADY_EXISTS,
   ENTRY_NOT_FOUND: status.NOT_FOUND,
