@@ -55,4 +55,6 @@ export interface AuthorityKeys {
   create(authority: string): Promise<Signer>;
   /** undefined when there is no such key. */
   open(authority: string): Promise<Signer | undefined>;
+  /** Destroys the key for good; also fine when there is none. */
+  delete(authority: string): Promise<void>;
 }

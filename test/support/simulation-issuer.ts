@@ -139,6 +139,7 @@ export class SimulationIssuer {
       keys: {
         create: (authority) => life.does(() => keys.create(authority)),
         open: (authority) => life.does(() => keys.open(authority)),
+        delete: (authority) => life.does(() => keys.delete(authority)),
       },
       clock: life.clock(clock),
       random,

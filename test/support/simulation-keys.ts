@@ -31,6 +31,11 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
     );
   }
 
+  delete(authority: string): Promise<void> {
+    this.lose(authority);
+    return Promise.resolve();
+  }
+
   /** The key store loses a key. */
   lose(authority: string): void {
     this.#keys.delete(authority);
