@@ -8,6 +8,7 @@ import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
+import { selfSigned } from "../issuer/self-signed.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import { pause, systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -152,6 +153,7 @@ async function openIssuer(parts: {
   const issuer = await Issuer.start({
     ...control,
     keys: await openAuthorityKeys(config, control.keys, parts.opened),
+    upstream: selfSigned,
     trustDomain: config.trustDomain,
     bus: { servers: config.nats.servers, brokerPins: config.nats.pins },
     busSeed: Buffer.from((await readFile(config.nats.nodeSeedFile, "utf8")).trim()),

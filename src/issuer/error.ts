@@ -20,6 +20,11 @@ export type IssuerErrorCode =
   | "KEY_STORE"
   | "KEY_UNUSABLE"
   | "KEY_STORE_AWAY"
+  // Where authorities are certified: files that cannot be used; a chain that nobody would accept; it says no; it does not answer now.
+  | "UPSTREAM_FILES"
+  | "UPSTREAM_CHAIN"
+  | "UPSTREAM_REFUSED"
+  | "UPSTREAM_AWAY"
   | "ROTATION_RUNNING";
 
 /** An order or request that the issuer does not carry out. */

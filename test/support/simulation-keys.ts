@@ -31,6 +31,11 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
     );
   }
 
+  adopt(authority: string, key: KeyObject): Promise<void> {
+    this.#keys.set(authority, key);
+    return Promise.resolve();
+  }
+
   delete(authority: string): Promise<void> {
     this.lose(authority);
     return Promise.resolve();

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { KeyType } from "../../core/x509/key-type.ts";
 import { keyObjectSigner, type Signer } from "../../core/x509/signer.ts";
 import type { AuthorityKeys } from "../ports.ts";
@@ -24,6 +25,12 @@ export class DiskKeys implements AuthorityKeys {
   async open(authority: string): Promise<Signer | undefined> {
     const key = await this.#folder.load(fileOf(authority));
     return key === undefined ? undefined : keyObjectSigner(key);
+  }
+
+  /** @throws {X509Error} X509_KEY when it is not on P-256 or P-384 */
+  async adopt(authority: string, key: KeyObject): Promise<void> {
+    keyObjectSigner(key);
+    await this.#folder.save(fileOf(authority), key);
   }
 
   async delete(authority: string): Promise<void> {

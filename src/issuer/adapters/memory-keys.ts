@@ -31,6 +31,11 @@ export class MemoryKeys implements AuthorityKeys {
     return Promise.resolve(this.#keys.get(authority));
   }
 
+  adopt(authority: string, key: KeyObject): Promise<void> {
+    this.#keys.set(authority, keyObjectSigner(key));
+    return Promise.resolve();
+  }
+
   delete(authority: string): Promise<void> {
     this.#keys.delete(authority);
     return Promise.resolve();

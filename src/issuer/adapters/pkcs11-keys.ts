@@ -68,6 +68,15 @@ export class Pkcs11Keys implements AuthorityKeys {
     return signer;
   }
 
+  adopt(): Promise<void> {
+    return Promise.reject(
+      new IssuerError(
+        "KEY_STORE",
+        "keys in a token are made there and nowhere else, and the upstream's path length allows no authority below it; issue the upstream's certificate with pathlen:1",
+      ),
+    );
+  }
+
   async delete(authority: string): Promise<void> {
     await this.#token.use(async (session) => {
       for (const kind of [ck.objectPrivateKey, ck.objectPublicKey]) {
