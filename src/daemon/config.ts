@@ -7,6 +7,7 @@ import { reasonOf } from "../kit/errors.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
 import { type KeysConfig, keysConfig, keysSection, keyType } from "./keys-config.ts";
+import { type UpstreamConfig, upstreamConfig, upstreamSection } from "./upstream-config.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -54,6 +55,7 @@ export interface IssuerConfig {
   readonly keys: KeysConfig;
   /** Of authorities to come. */
   readonly keyType: KeyType;
+  readonly upstream: UpstreamConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -163,6 +165,7 @@ const issuerFile = section({
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
   keys: keysSection,
   keyType,
+  upstream: upstreamSection,
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -257,6 +260,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     authorityLifetimeMs: file.authorityLifetime,
     keys: keysConfig(file.keys, at),
     keyType: file.keyType,
+    upstream: upstreamConfig(file.upstream, at),
     log: file.log,
   };
 }

@@ -8,7 +8,6 @@ import { adminService } from "../issuer/adapters/admin-service.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
-import { selfSigned } from "../issuer/self-signed.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import { pause, systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -31,6 +30,7 @@ import { notCheckedYet } from "./not-checked.ts";
 import { operators } from "./operators.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
+import { openUpstream } from "./upstream.ts";
 
 /** JetStream reserves this for events at once, so it must fit on a small disk; a week of them is far less. */
 const eventsMaxBytes = 1024 ** 3;
@@ -153,7 +153,7 @@ async function openIssuer(parts: {
   const issuer = await Issuer.start({
     ...control,
     keys: await openAuthorityKeys(config, control.keys, parts.opened),
-    upstream: selfSigned,
+    upstream: openUpstream(config, log),
     trustDomain: config.trustDomain,
     bus: { servers: config.nats.servers, brokerPins: config.nats.pins },
     busSeed: Buffer.from((await readFile(config.nats.nodeSeedFile, "utf8")).trim()),

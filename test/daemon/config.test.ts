@@ -77,6 +77,7 @@ describe("a good file", () => {
       authorityLifetimeMs: 30 * 86_400_000,
       keys: { store: "disk", sealingKey: undefined },
       keyType: "ec-p256",
+      upstream: { type: "self-signed" },
       log: { level: "info" },
     });
   });

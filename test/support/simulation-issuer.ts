@@ -51,6 +51,8 @@ export class SimulationIssuer {
   onStored: (key: string, bytes: Uint8Array) => void = () => undefined;
   /** The running process's, or what the next one will find: a crash set here meets that one. */
   journal: MemoryJournal = new MemoryJournal();
+  /** Where the next process has its authorities certified. */
+  upstream: UpstreamAuthority;
   readonly #options: SimulationIssuerOptions;
   #life = new Life();
   #issuer: Issuer | undefined;
@@ -58,6 +60,7 @@ export class SimulationIssuer {
 
   constructor(options: SimulationIssuerOptions) {
     this.#options = options;
+    this.upstream = options.upstream ?? selfSigned;
     this.bus = options.bus ?? new MemoryBus({ trustDomain: options.domain.trustDomain });
     this.#life.end();
   }
@@ -145,7 +148,7 @@ export class SimulationIssuer {
         adopt: (authority, key) => life.does(() => keys.adopt(authority, key)),
         delete: (authority) => life.does(() => keys.delete(authority)),
       },
-      upstream: this.#options.upstream ?? selfSigned,
+      upstream: this.upstream,
       clock: life.clock(clock),
       random,
       log,

@@ -41,6 +41,11 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
     return Promise.resolve();
   }
 
+  /** How many keys there are. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   /** The key store loses a key. */
   lose(authority: string): void {
     this.#keys.delete(authority);
