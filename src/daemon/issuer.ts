@@ -153,7 +153,7 @@ async function openIssuer(parts: {
   const issuer = await Issuer.start({
     ...control,
     keys: await openAuthorityKeys(config, control.keys, parts.opened),
-    upstream: openUpstream(config, log),
+    upstream: await openUpstream(config, log),
     trustDomain: config.trustDomain,
     bus: { servers: config.nats.servers, brokerPins: config.nats.pins },
     busSeed: Buffer.from((await readFile(config.nats.nodeSeedFile, "utf8")).trim()),
