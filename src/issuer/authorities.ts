@@ -1,19 +1,16 @@
 import type { AuthorityState } from "../core/envelope/payloads.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import { createAuthority } from "../core/x509/authority.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
-import type { Clock } from "../kit/clock.ts";
-import type { Random } from "../kit/random.ts";
+import {
+  type AuthorityCertificates,
+  type CertificationOptions,
+  certifyAuthority,
+  pathOf,
+} from "./certification.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
-import { newSerial } from "./identifiers.ts";
-import type { AuthorityKeys } from "./ports.ts";
 import type { SignedState } from "./signed-state.ts";
-
-/** Certificates start this much in the past, for clocks that run behind (XSVID-24). */
-export const backdateMs = 10_000;
 
 /** An authority that can sign now. */
 export interface SigningAuthority {
@@ -21,15 +18,16 @@ export interface SigningAuthority {
   readonly certificate: Certificate;
   readonly template: SvidTemplate;
   readonly signer: Signer;
+  /** What follows each leaf, DER: intermediates, no root. */
+  readonly chain: readonly Uint8Array[];
+  /** Itself first, the root that it leads to last. */
+  readonly path: readonly Certificate[];
+  /** No SVID outlives this: its own end, or that of a certificate above it. */
+  readonly notAfter: number;
 }
 
-export interface AuthoritiesOptions {
-  readonly trustDomain: TrustDomain;
+export interface AuthoritiesOptions extends CertificationOptions {
   readonly state: SignedState;
-  readonly keys: AuthorityKeys;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly lifetimeMs: number;
 }
 
 /** The X.509 authorities of the trust domain: prepared (in the bundle, signs nothing yet), active (signs), old (signs no more, still trusted), removed. */
@@ -63,19 +61,9 @@ export class Authorities {
     return this.list().findLast((authority) => authority.status === "active");
   }
 
-  /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
-  async create(id: string): Promise<{ readonly der: Uint8Array; readonly notAfter: number }> {
-    const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
-    const now = clock.now();
-    const notAfter = now + lifetimeMs;
-    const der = await createAuthority({
-      signer: await keys.create(id),
-      trustDomain,
-      serial: newSerial(random),
-      notBefore: now - backdateMs,
-      notAfter,
-    });
-    return { der, notAfter };
+  /** Makes one; nothing is trusted or written yet. @throws IssuerError UPSTREAM_*, KEY_* */
+  async create(id: string): Promise<AuthorityCertificates> {
+    return await certifyAuthority(id, this.trusted(), this.#options);
   }
 
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
@@ -90,12 +78,16 @@ export class Authorities {
       throw missing(
         `the key of authority ${active.authority} is gone from the key store; run \`herald ca rotate\``,
       );
+    const { trustDomain, clock } = this.#options;
     const certificate = parseCertificate(Buffer.from(active.certificate, "base64"));
     const signing: SigningAuthority = {
       id: active.authority,
       certificate,
       template: svidTemplate(certificate),
       signer,
+      chain: active.chain.map((one) => Buffer.from(one, "base64")),
+      path: pathOf(active, { trustDomain, now: clock.now() }).path,
+      notAfter: active.notAfter,
     };
     this.#signing.set(active.authority, signing);
     return signing;
@@ -109,14 +101,22 @@ function authorityKey(id: string): string {
 
 /** The change that writes an authority, new or known, in a status. */
 export function authorityChange(
-  authority: Pick<AuthorityState, "authority" | "certificate" | "notAfter">,
+  authority: AuthorityCertificates,
   status: AuthorityState["status"],
 ): Change {
-  const { authority: id, certificate, notAfter } = authority;
+  const { authority: id, certificate, chain, anchors, notAfter } = authority;
   return {
     kind: "authority",
     key: authorityKey(id),
-    content: (stamp) => ({ ...stamp, authority: id, status, certificate, notAfter }),
+    content: (stamp) => ({
+      ...stamp,
+      authority: id,
+      status,
+      certificate,
+      chain,
+      anchors,
+      notAfter,
+    }),
   };
 }
 

@@ -17,6 +17,15 @@ export type IssuerErrorCode =
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
   | "AUTHORITY_MISSING"
+  // The store of authorities' keys: cannot be used as configured; holds a key that is not as Herald makes them; does not answer now.
+  | "KEY_STORE"
+  | "KEY_UNUSABLE"
+  | "KEY_STORE_AWAY"
+  // Where authorities are certified: files that cannot be used; a chain that nobody would accept; it says no; it does not answer now.
+  | "UPSTREAM_FILES"
+  | "UPSTREAM_CHAIN"
+  | "UPSTREAM_REFUSED"
+  | "UPSTREAM_AWAY"
   | "ROTATION_RUNNING";
 
 /** An order or request that the issuer does not carry out. */

@@ -22,6 +22,7 @@ import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Upkeep } from "./upkeep.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -46,6 +47,7 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
+  readonly #upkeep: Upkeep;
   /** Where nodes' requests come in. */
   readonly reception: Reception;
   readonly #announced = new Set<string>();
@@ -87,13 +89,12 @@ export class Issuer {
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
-    const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
       ...parts,
       brokerPins: options.bus.brokerPins,
       longestLifeMs,
-      authorityLifetimeMs,
     });
+    this.#upkeep = new Upkeep(parts);
     const signing = new Signing({
       ...parts,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
@@ -231,6 +232,7 @@ export class Issuer {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#heads.stop();
+    this.#upkeep.stop();
     this.#announcer.stop();
   }
 
@@ -303,15 +305,8 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    const active = this.authorities.active();
-    const third = this.#options.settings.authorityLifetimeMs / 3;
-    if (
-      active !== undefined &&
-      this.rotation.running() === undefined &&
-      active.notAfter - this.#options.clock.now() < third
-    ) {
-      await this.rotation.start("automatic: two thirds of the authority's life are over");
-    }
+    if (this.rotation.running() === undefined)
+      await this.#upkeep.tend((why) => this.rotation.start(why));
   }
 }
 

@@ -31,8 +31,6 @@ export interface RotationOptions {
   readonly brokerPins: readonly string[];
   /** Of any SVID, a node's or a workload's. */
   readonly longestLifeMs: number;
-  /** Of an authority. */
-  readonly authorityLifetimeMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -73,12 +71,7 @@ export class Rotation {
       status: "active",
       by: "first start",
     });
-    const made = await this.#options.authorities.create(id);
-    const first = {
-      authority: id,
-      certificate: Buffer.from(made.der).toString("base64"),
-      notAfter: made.notAfter,
-    };
+    const first = await this.#options.authorities.create(id);
     await this.#options.state.change(() => [
       authorityChange(first, "active"),
       this.#bundle([{ ...first, status: "active" }]),
@@ -95,12 +88,7 @@ export class Rotation {
     // The record first: while the audit stream is away no key is made, however often it is tried.
     const id = newId(random);
     await audit.record({ kind: "authority", authority: id, status: "prepared", by });
-    const made = await authorities.create(id);
-    const next = {
-      authority: id,
-      certificate: Buffer.from(made.der).toString("base64"),
-      notAfter: made.notAfter,
-    };
+    const next = await authorities.create(id);
     const rotation = newId(random);
     await state.change(() => {
       this.#refuseSecond();
@@ -156,10 +144,10 @@ export class Rotation {
   /** A gate that never opens would end in an authority that has ended, for everybody: in its last tenth those who wait are passed by. */
   #isOutOfTime(rotation: RotationState): boolean {
     const from = this.#options.authorities.find(rotation.from);
-    return (
-      from !== undefined &&
-      from.notAfter - this.#options.clock.now() < this.#options.authorityLifetimeMs / 10
-    );
+    if (from === undefined) return false;
+    // Of its own life: one that its upstream cut short is not out of time from its first hour on.
+    const { notBefore } = parseCertificate(Buffer.from(from.certificate, "base64"));
+    return from.notAfter - this.#options.clock.now() < (from.notAfter - notBefore) / 10;
   }
 
   async #passBy(rotation: RotationState, waiting: readonly Waiting[]): Promise<void> {

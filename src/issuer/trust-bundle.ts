@@ -20,9 +20,12 @@ export interface BundleFacts {
 }
 
 /** An authority as it will stand. */
-export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
+export type AuthorityFacts = Pick<
+  AuthorityState,
+  "authority" | "status" | "certificate" | "anchors"
+>;
 
-/** The change that writes the own bundle: every authority that is not removed, and which of them signs. */
+/** The change that writes the own bundle: the roots of every authority that is not removed, and which of them signs. A root that none needs leaves it. */
 export function bundleChange(facts: BundleFacts): Change {
   const { trustDomain, state, brokerPins } = facts;
   const trusted = facts.authorities.filter((authority) => authority.status !== "removed");
@@ -36,7 +39,7 @@ export function bundleChange(facts: BundleFacts): Change {
         trustDomain,
         sequence: spiffeSequence(stamp.version),
         refreshHintSeconds,
-        x509Authorities: trusted.map((authority) => Buffer.from(authority.certificate, "base64")),
+        x509Authorities: rootsOf(trusted),
         jwtAuthorities: [],
       }),
       revocations: state.ref(revocationsKey(trustDomain))?.version ?? zeroVersion,
@@ -47,6 +50,12 @@ export function bundleChange(facts: BundleFacts): Change {
       brokerPins,
     }),
   };
+}
+
+/** Each once: authorities below one upstream share its roots. */
+function rootsOf(trusted: readonly AuthorityFacts[]): readonly Uint8Array[] {
+  const roots = new Set(trusted.flatMap(({ anchors }) => anchors));
+  return [...roots].map((root) => Buffer.from(root, "base64"));
 }
 
 /** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */

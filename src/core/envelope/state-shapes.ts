@@ -134,6 +134,8 @@ export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
   authority: token,
   status: z.enum(["prepared", "active", "old", "removed"]),
   certificate: base64,
+  chain: z.array(base64),
+  anchors: z.array(base64).min(1),
   notAfter: time,
 });
 

@@ -44,6 +44,7 @@ export type SvidErrorCode =
   | "LINT_ID"
   | "LINT_RESERVED"
   | "LINT_NAMES"
+  | "LINT_NAME_CONSTRAINT"
   | "LINT_EXTENSIONS"
   | "LINT_PROFILE"
   | "LINT_KEY_IDS"

@@ -12,6 +12,7 @@ import { oid } from "../x509/oid.ts";
 import { ecAlgorithmOf, isOnCurve, keyIdHexOf } from "../x509/public-key.ts";
 import { algorithmIdentifier } from "../x509/signature-algorithm.ts";
 import { SvidError, type SvidErrorCode } from "./errors.ts";
+import { staysWithin } from "./name-constraints.ts";
 import { isSame } from "./path.ts";
 
 /** What the bytes to be signed are expected to say. */
@@ -27,6 +28,8 @@ export interface LintExpectation {
   readonly notAfter: number;
   /** The authority that is about to sign. */
   readonly authority: Certificate;
+  /** The authority and those above it, whose name constraints bind what it signs. Defaults to the authority alone. */
+  readonly path?: readonly Certificate[];
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Whether an entry asked for it; then IDs below /herald are refused, which only nodes, issuers and brokers have. Defaults to false. */
@@ -77,9 +80,9 @@ function checkAuthority({ authority, id, now }: LintExpectation): void {
     "LINT_AUTHORITY",
     "authority: is expired or not yet valid; rotate it",
   );
-  const [name, ...more] = authority.uris;
+  // An operator's own CA that signs directly may carry no SPIFFE ID at all (X509-SVID 3.2: it should).
   demand(
-    name === trustDomainId(trustDomainOf(id)) && more.length === 0,
+    authority.uris.every((name) => name === trustDomainId(trustDomainOf(id))),
     "LINT_AUTHORITY",
     "authority: belongs to another trust domain than the SPIFFE ID; sign with its own",
   );
@@ -181,6 +184,12 @@ function checkNames(found: ToBeSigned, expected: LintExpectation): void {
       names.emails.length + names.ipAddresses.length + names.others === 0,
     "LINT_NAMES",
     "alternative names: are not the entry's; report this",
+  );
+  const { authority, path = [authority] } = expected;
+  demand(
+    path.every((above) => staysWithin(found, above)),
+    "LINT_NAME_CONSTRAINT",
+    "alternative names: one is not within the name constraints of a CA above, so that no verifier would accept it; change the entry's DNS names, or have the CA issued for them",
   );
 }
 

@@ -1,7 +1,12 @@
 import { X509Error } from "./errors.ts";
 
 /** The labels of RFC 7468 that Herald reads and writes. */
-export type PemLabel = "CERTIFICATE" | "PRIVATE KEY" | "PUBLIC KEY" | "X509 CRL";
+export type PemLabel =
+  | "CERTIFICATE"
+  | "CERTIFICATE REQUEST"
+  | "PRIVATE KEY"
+  | "PUBLIC KEY"
+  | "X509 CRL";
 
 /** One block: base64 in lines of 64, ended by a line feed. The same bytes always give the same text (RFC 7468 2). */
 export function toPem(label: PemLabel, der: Uint8Array): string {

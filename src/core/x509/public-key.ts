@@ -65,6 +65,15 @@ function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {
   return true;
 }
 
+/** The SubjectPublicKeyInfo of an uncompressed point, 0x04 first. @throws {X509Error} X509_KEY when it is not as long as the curve's points */
+export function ecSpki(algorithm: SignatureAlgorithm, point: Uint8Array): Uint8Array {
+  const found = curves.find((one) => one.algorithm === algorithm);
+  const spki = Buffer.concat([found?.head ?? Buffer.alloc(0), point.subarray(1)]);
+  if (spki.length !== found?.length || point[0] !== 0x04)
+    throw new X509Error("X509_KEY", `public key: is no uncompressed point for ${algorithm}`);
+  return new Uint8Array(spki);
+}
+
 /**
  * The key for verifying by node:crypto, which refuses points that are not on the curve.
  * @throws {X509Error} X509_KEY

@@ -119,6 +119,8 @@ const stateSamples = {
     authority: "a1",
     status: "active",
     certificate: der,
+    chain: [der],
+    anchors: [der],
     notAfter: at + 1,
   },
   "rotation-progress": {
