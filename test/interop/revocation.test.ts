@@ -3,7 +3,8 @@ import { eventually } from "../../demo/eventually.ts";
 import { Load } from "../../demo/load.ts";
 import { envoyCrlFacts } from "../support/envoy-crl-facts.ts";
 import { envoyPath, envoySkipped } from "../support/parts.ts";
-import { RevocationMesh, statusOf } from "../support/revocation-mesh.ts";
+import { RevocationMesh } from "../support/revocation-mesh.ts";
+import { statusOf } from "../support/sidecars.ts";
 import { olderEnvoy, olderEnvoyIsThere } from "./support/older-envoy.ts";
 
 const perSecond = 200;
@@ -26,15 +27,15 @@ for (const { version, isThere, path } of versions) {
 
     test("EF-20 a revoked caller is refused at its next handshake, others are untouched under load", async () => {
       await using mesh = await RevocationMesh.start(await path(), ["server", "good", "bad"]);
-      const service = await mesh.startService();
-      const server = await mesh.startEnvoy({
+      const service = await mesh.sidecars.startService();
+      const server = await mesh.sidecars.startEnvoy({
         name: "server",
         id: id("server"),
         side: "server",
         to: service,
       });
       const client = async (name: string, who: string, requestsPerConnection: number) =>
-        await mesh.startEnvoy({
+        await mesh.sidecars.startEnvoy({
           name,
           id: id(who),
           side: "client",
@@ -70,8 +71,8 @@ for (const { version, isThere, path } of versions) {
 
     test("EF-22 with --max-connection-age a connection that stood already ends too, and gets no further", async () => {
       await using mesh = await RevocationMesh.start(await path(), ["server", "good", "bad"]);
-      const service = await mesh.startService();
-      const server = await mesh.startEnvoy({
+      const service = await mesh.sidecars.startService();
+      const server = await mesh.sidecars.startEnvoy({
         name: "server",
         id: id("server"),
         side: "server",
@@ -80,7 +81,8 @@ for (const { version, isThere, path } of versions) {
       });
       const [good, bad] = await Promise.all(
         ["good", "bad"].map(
-          async (name) => await mesh.startEnvoy({ name, id: id(name), side: "client", to: server }),
+          async (name) =>
+            await mesh.sidecars.startEnvoy({ name, id: id(name), side: "client", to: server }),
         ),
       );
       if (good === undefined || bad === undefined) throw new Error("not started");
@@ -103,14 +105,14 @@ for (const { version, isThere, path } of versions) {
 
     test("EF-20 a revoked server is refused by its callers", async () => {
       await using mesh = await RevocationMesh.start(await path(), ["server", "good"]);
-      const service = await mesh.startService();
-      const server = await mesh.startEnvoy({
+      const service = await mesh.sidecars.startService();
+      const server = await mesh.sidecars.startEnvoy({
         name: "server",
         id: id("server"),
         side: "server",
         to: service,
       });
-      const good = await mesh.startEnvoy({
+      const good = await mesh.sidecars.startEnvoy({
         name: "good",
         id: id("good"),
         side: "client",

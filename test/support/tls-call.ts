@@ -2,8 +2,11 @@ import { request } from "node:https";
 import type { X509Svid } from "../../src/core/svid/workload-view.ts";
 import { certificatesToPem, toPem } from "../../src/core/x509/pem.ts";
 
+/** What of an SVID a caller shows. */
+export type CallerSvid = Pick<X509Svid, "chain" | "privateKey">;
+
 /** What a caller with this SVID gets on a connection of its own: an HTTP status, or undefined when its handshake is refused. */
-export async function callAs(svid: X509Svid, port: number): Promise<number | undefined> {
+export async function callAs(svid: CallerSvid, port: number): Promise<number | undefined> {
   const call = request({
     host: "127.0.0.1",
     port,
