@@ -305,8 +305,9 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
+    // Not waited for: an upstream may take its time, and the store must not wait with it.
     if (this.rotation.running() === undefined)
-      await this.#upkeep.tend((why) => this.rotation.start(why));
+      void this.#upkeep.tend((why) => this.rotation.start(why));
   }
 }
 

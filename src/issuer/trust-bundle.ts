@@ -13,7 +13,7 @@ const refreshHintSeconds = 300;
 /** What a bundle is made of. */
 export interface BundleFacts {
   readonly trustDomain: TrustDomain;
-  readonly state: SignedState;
+  readonly state: Pick<SignedState, "ref">;
   readonly brokerPins: readonly string[];
   /** Those to be trusted, as they will stand after the change this is part of. */
   readonly authorities: readonly AuthorityFacts[];

@@ -26,9 +26,6 @@ const reconcileMs = 60_000;
 /** Of what limits an authority's life, an end this near to its own is the same one: dates are whole seconds. */
 const sameEndMs = 2000;
 
-/** How long before its upstream ends the operator is called, at the latest: a tenth of the authority's life comes first where that is longer. */
-const alarmBeforeMs = 24 * 3_600_000;
-
 /** Sees when the active authority should be replaced: it grows old, its upstream changes, or its key is lost. What is done then is the rotation's. */
 export class Upkeep {
   readonly #options: UpkeepOptions;
@@ -37,6 +34,7 @@ export class Upkeep {
   #notBefore = 0;
   #lookAt = 0;
   #alarmedFor = "";
+  #tending = false;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -55,40 +53,52 @@ export class Upkeep {
     this.#stopWatching();
   }
 
-  /** Calls `replace` with the reason when there is one. A failure, of the upstream's or of `replace`, is told and tried again with growing pauses. */
+  /**
+   * Calls `replace` with the reason when there is one; while it still does so, further calls do nothing. A failure, of the upstream's or of `replace`,
+   * is told and tried again with growing pauses. Never rejects.
+   */
   async tend(replace: (why: string) => Promise<unknown>): Promise<void> {
-    const { clock, authorities, log, metrics } = this.#options;
+    const { clock, authorities } = this.#options;
     const active = authorities.active();
-    if (active === undefined || clock.now() < this.#notBefore) return;
+    if (this.#tending || active === undefined || clock.now() < this.#notBefore) return;
+    this.#tending = true;
     try {
       const why = await this.#why(active);
       if (why !== undefined) await replace(why);
       this.#backoff.reset();
     } catch (thrown) {
-      this.#lookAt = 0;
-      this.#notBefore = clock.now() + this.#backoff.next();
-      metrics.increment("herald_issuer_upstream_failures_total");
-      log.error(
-        {
-          alarm: "upstream",
-          reason: reasonOf(thrown),
-          authority: active.authority,
-          ends: new Date(active.notAfter).toISOString(),
-        },
-        "no new authority can be made; the present one signs on until it ends",
-      );
+      this.#fail(active, thrown);
+    } finally {
+      this.#tending = false;
     }
+  }
+
+  #fail(active: AuthorityState, thrown: unknown): void {
+    const { clock, log, metrics } = this.#options;
+    this.#lookAt = 0;
+    this.#notBefore = clock.now() + this.#backoff.next();
+    metrics.increment("herald_issuer_upstream_failures_total");
+    log.error(
+      {
+        alarm: "upstream",
+        reason: reasonOf(thrown),
+        authority: active.authority,
+        ends: new Date(active.notAfter).toISOString(),
+      },
+      "no new authority can be made; the present one signs on until it ends",
+    );
   }
 
   async #why(active: AuthorityState): Promise<string | undefined> {
     const { clock, keys, upstream } = this.#options;
     const now = clock.now();
     if (now >= this.#lookAt) {
+      // Set before it looks: what is told meanwhile may be news to what it read.
+      this.#lookAt = now + reconcileMs;
       if ((await keys.open(active.authority)) === undefined)
         return "automatic: the active authority's key is gone from its store";
       if (!fits(active, await upstream.trust()))
         return "automatic: the upstream is not what certified the active authority";
-      this.#lookAt = now + reconcileMs;
     }
     const { notBefore } = certificateOf(active.certificate);
     if (active.notAfter - now >= (active.notAfter - notBefore) / 3) return undefined;
@@ -102,12 +112,9 @@ export class Upkeep {
   }
 
   #alarm(active: AuthorityState, end: number): void {
-    const { clock, log } = this.#options;
-    const { notBefore } = certificateOf(active.certificate);
-    const before = Math.max(alarmBeforeMs, (active.notAfter - notBefore) / 3);
-    if (end - clock.now() > before || this.#alarmedFor === active.authority) return;
+    if (this.#alarmedFor === active.authority) return;
     this.#alarmedFor = active.authority;
-    log.error(
+    this.#options.log.error(
       { alarm: "upstream-ends", authority: active.authority, ends: new Date(end).toISOString() },
       "the upstream's certificate ends, and every SVID with it; replace it: a new authority is then prepared by itself",
     );

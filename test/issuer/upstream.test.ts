@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseBundle } from "../../src/core/bundle/document.ts";
 import { bundleKey } from "../../src/core/envelope/object-keys.ts";
 import type { BundleState } from "../../src/core/envelope/payloads.ts";
+import { parseTrustDomain } from "../../src/core/spiffe/spiffe-id.ts";
 import { verifyX509Svid } from "../../src/core/svid/verify.ts";
 import { createIntermediate } from "../../src/core/x509/authority.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
@@ -13,6 +14,7 @@ import type {
   UpstreamAuthority,
   UpstreamTrust,
 } from "../../src/issuer/ports.ts";
+import { bundleChange } from "../../src/issuer/trust-bundle.ts";
 import { bundlesOf, hour, noon, type WorldAuthority } from "../support/ca-world.ts";
 import { type Asker, signItem } from "../support/simulation-asker.ts";
 import { payloadOf } from "../support/simulation-audit.ts";
@@ -174,6 +176,36 @@ describe("under an upstream", () => {
     await expect(office.host.issuer.rotate(operator)).rejects.toMatchObject({
       code: "UPSTREAM_CHAIN",
     });
+  });
+});
+
+describe("a root leaves the bundle", () => {
+  const root = (): string => Buffer.from(operatorsCa().der).toString("base64");
+  const [first, shared, last] = [root(), root(), root()];
+  type Facts = Parameters<typeof bundleChange>[0]["authorities"][number];
+  const authority = (name: string, status: Facts["status"], ...anchors: string[]): Facts => ({
+    authority: name,
+    status,
+    certificate: first,
+    anchors,
+  });
+
+  test("when no authority needs it any more, and not before", () => {
+    const trustDomain = parseTrustDomain("example.org");
+    const version = { epoch: 1n, term: 1n, seq: 1n };
+    const stamp = { td: trustDomain, at: noon, key: bundleKey(trustDomain), version };
+    const rootsIn = (...authorities: Facts[]): readonly string[] => {
+      const state = { ref: () => undefined };
+      const { content } = bundleChange({ trustDomain, state, brokerPins: [], authorities });
+      const { document } = content(stamp) as BundleState;
+      return parseBundle(trustDomain, document).x509Authorities.map((der) =>
+        Buffer.from(der).toString("base64"),
+      );
+    };
+    const old = authority("old", "old", first, shared);
+    const active = authority("active", "active", shared, last);
+    expect(rootsIn(old, active)).toEqual([first, shared, last]);
+    expect(rootsIn({ ...old, status: "removed" }, active)).toEqual([shared, last]);
   });
 });
 

@@ -25,8 +25,11 @@ export interface AuthorityPath {
   readonly notAfter: number;
 }
 
-/** No operator has more CAs above; more would only be work for path building. */
-const mostAbove = 8;
+/** Files may hold more than the path needs; more than this would only be work for path building. */
+const mostAbove = 16;
+
+/** Authority, intermediates, anchor: with the leaf in place of the anchor, as long as a chain that verifiers take (verify.ts). */
+const longestPath = 8;
 
 /**
  * Checks an authority before it is used as every verifier will check it on each of its SVIDs, so that nothing is signed that
@@ -77,11 +80,12 @@ class Search {
 
   climb(path: readonly Certificate[]): readonly Certificate[] | undefined {
     const top = path.at(-1);
-    if (top === undefined || path.length > mostAbove + 1) return undefined;
+    if (top === undefined) return undefined;
     const { anchors, above } = this.#facts;
     if (anchors.some((anchor) => isSame(anchor.der, top.der)))
       return this.#holds(path.slice(0, -1), top) ? path : undefined;
     for (const [index, authority] of [...anchors, ...above].entries()) {
+      if (path.length >= longestPath) return undefined;
       const isNew = !path.some((one) => isSame(one.spki, authority.spki));
       if (!isNew || !mayIssue(authority, top) || !this.#isSigned(top, authority)) continue;
       if (!this.#holds(path, authority)) continue;
