@@ -88,6 +88,15 @@ export class DerReader {
     return this.peek() === expected ? this.any() : undefined;
   }
 
+  /** Whether the next bytes are these, one or more elements; only then it goes on behind them. */
+  skips(encoded: Uint8Array): boolean {
+    if (encoded.length > this.#end - this.#at) return false;
+    for (let at = 0; at < encoded.length; at += 1)
+      if (this.#bytes[this.#at + at] !== encoded[at]) return false;
+    this.#at += encoded.length;
+    return true;
+  }
+
   /** A reader of the content of the next element, which must have this tag. */
   enter(expected: number): DerReader {
     this.#expect(expected);
