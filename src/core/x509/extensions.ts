@@ -11,8 +11,8 @@ import { X509Error } from "./errors.ts";
 import { type GeneralNames, noNames, readGeneralNames, sortNames } from "./general-names.ts";
 import { oid } from "./oid.ts";
 
-/** One extension as it stands in the certificate. */
-interface Extension {
+/** One extension as it stands in the certificate or CRL. */
+export interface Extension {
   readonly oid: string;
   readonly critical: boolean;
   /** What the OCTET STRING holds: DER of the extension's own type. */
@@ -100,7 +100,11 @@ export function readExtensions(extensions: DerReader | undefined): ExtensionFact
   };
 }
 
-function listExtensions(reader: DerReader): Extension[] {
+/**
+ * The list of extensions as written, of a certificate, a CRL or a CRL's entry.
+ * @throws {X509Error} X509_DER, X509_DUPLICATE_EXTENSION
+ */
+export function listExtensions(reader: DerReader): Extension[] {
   const list: Extension[] = [];
   const seen = new Set<string>();
   while (!reader.isAtEnd) {
@@ -117,7 +121,7 @@ function listExtensions(reader: DerReader): Extension[] {
     if (seen.has(id)) {
       throw new X509Error(
         "X509_DUPLICATE_EXTENSION",
-        `certificate: has extension ${id} twice; issue it with one`,
+        `extensions: ${id} is there twice; issue it with one`,
       );
     }
     seen.add(id);
@@ -175,8 +179,11 @@ function readSubjectKeyId(value: Uint8Array | undefined): string | undefined {
   return Buffer.from(id).toString("hex");
 }
 
-/** Only the keyIdentifier is used; issuer name and serial, when there, are left to those who need them. */
-function readAuthorityKeyId(value: Uint8Array | undefined): string | undefined {
+/**
+ * Only the keyIdentifier is used; issuer name and serial, when there, are left to those who need them.
+ * @throws {X509Error} X509_DER
+ */
+export function readAuthorityKeyId(value: Uint8Array | undefined): string | undefined {
   if (value === undefined) return undefined;
   const id = readSequence(value).optional(implicitTag(0));
   return id === undefined ? undefined : Buffer.from(id.content).toString("hex");
@@ -209,5 +216,5 @@ function readSubtrees(content: Uint8Array): GeneralNames {
 }
 
 function malformed(what: string): X509Error {
-  return new X509Error("X509_DER", `certificate: ${what}; have it issued anew`);
+  return new X509Error("X509_DER", `extensions: ${what}; have the certificate or CRL issued anew`);
 }
