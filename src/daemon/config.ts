@@ -4,6 +4,12 @@ import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
+import {
+  leastCrlLifeMs,
+  type RevocationConfig,
+  revocationConfig,
+  revocationSections,
+} from "./revocation-config.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -48,6 +54,7 @@ export interface IssuerConfig {
   readonly x509TtlSeconds: number;
   readonly maxX509TtlSeconds: number;
   readonly authorityLifetimeMs: number;
+  readonly revocation: RevocationConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -223,6 +230,7 @@ const issuerFile = section({
   x509Ttl: duration("1s", "90d").prefault("1h"),
   maxX509Ttl: duration("1s", "90d").prefault("24h"),
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
+  ...revocationSections({ section, duration }),
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -235,7 +243,16 @@ const issuerFile = section({
     const message = `is longer than ${longer}; shorten it or lengthen ${longer}`;
     context.addIssue({ code: "custom", path: [shorter], message });
   }
+  const { nextUpdate } = file.revocation;
+  if (nextUpdate !== undefined && nextUpdate < leastCrlLifeMs(longestLife(file))) {
+    const message = "is less than twice maxX509Ttl or nodeTtl; lengthen it or shorten those";
+    context.addIssue({ code: "custom", path: ["revocation", "nextUpdate"], message });
+  }
 });
+
+function longestLife(file: { readonly maxX509Ttl: number; readonly nodeTtl: number }): number {
+  return Math.max(file.maxX509Ttl, file.nodeTtl);
+}
 
 const nodeFile = section({
   trustDomain,
@@ -315,6 +332,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     x509TtlSeconds: Math.ceil(file.x509Ttl / second),
     maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
     authorityLifetimeMs: file.authorityLifetime,
+    revocation: revocationConfig(file, longestLife(file)),
     log: file.log,
   };
 }

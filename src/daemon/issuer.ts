@@ -17,6 +17,7 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { auditHistory } from "./audit-history.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
@@ -154,6 +155,7 @@ async function openIssuer(parts: {
       defaultTtlSeconds: config.x509TtlSeconds,
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
+      ...config.revocation,
     },
     journal,
     store: bus,
@@ -167,6 +169,7 @@ async function openIssuer(parts: {
       },
     },
     auditStream: bus,
+    auditHistory: auditHistory(bus),
     eventStream: bus,
     clock: systemClock,
     random: systemRandom,

@@ -4,7 +4,7 @@ import {
   openEnvelope,
   sealEnvelope,
 } from "../core/envelope/envelope.ts";
-import type { AuditAction } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditRecord } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -25,6 +25,8 @@ export interface AuditChainOptions {
   readonly stream: AuditStream;
   readonly clock: Clock;
   readonly log: Log;
+  /** Hears every record of this chain: those kept, oldest first, and each one as it is made, before anything is done about it. */
+  readonly onRecord: (record: AuditRecord) => void;
 }
 
 /**
@@ -49,6 +51,7 @@ export class AuditChain {
     const own = kept
       .map((bytes) => this.#open(bytes))
       .toSorted((a, b) => (a.payload.n < b.payload.n ? -1 : 1));
+    for (const { payload } of own) this.#options.onRecord(payload);
     const streamed = await stream.lastAudit(name);
     const last = streamed === undefined ? undefined : this.#tryOpen(streamed.bytes);
     const reached = last?.payload.n ?? 0n;
@@ -79,8 +82,9 @@ export class AuditChain {
     own: Opened<"audit-record"> | undefined,
   ): Promise<void> {
     if (last === undefined || last.payload.n <= (own?.payload.n ?? 0n)) return;
-    const { journal, name } = this.#options;
+    const { journal, name, onRecord } = this.#options;
     await journal.append([{ kind: "audit", key: `${name}.${last.payload.n}`, bytes: last.bytes }]);
+    onRecord(last.payload);
   }
 
   /**
@@ -112,11 +116,15 @@ export class AuditChain {
     await this.#catchUp();
     const { issuer, trust, signer, journal, clock, name } = this.#options;
     const n = this.#n + 1n;
-    const sealed = await sealEnvelope(
-      "audit-record",
-      { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action },
-      signer,
-    );
+    const payload = {
+      td: trust.trustDomain,
+      at: clock.now(),
+      issuer,
+      n,
+      prev: this.#prev,
+      action,
+    };
+    const sealed = await sealEnvelope("audit-record", payload, signer);
     this.#n = n;
     this.#prev = sealed.digest;
     this.#unsent = [sealed.bytes];
@@ -134,6 +142,7 @@ export class AuditChain {
         },
       );
     }
+    this.#options.onRecord(payload);
   }
 
   /** What the stream still lacks of before. */

@@ -16,7 +16,12 @@ export type IssuerErrorCode =
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
   | "AUTHORITY_MISSING"
-  | "ROTATION_RUNNING";
+  | "ROTATION_RUNNING"
+  | "SVID_UNKNOWN"
+  | "REVOCATION_INVALID"
+  | "REVOCATIONS_FULL"
+  | "CRL_UNSIGNED"
+  | "MINT_INVALID";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

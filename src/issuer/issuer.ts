@@ -13,15 +13,19 @@ import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
+import { LedgerHistory } from "./ledger-history.ts";
+import { Minting } from "./minting.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
+import { Revocations } from "./revocations.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
-import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Svids } from "./svids.ts";
+import { bundleChange } from "./trust-bundle.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -41,6 +45,10 @@ export class Issuer {
   readonly authorities: Authorities;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
+  readonly revocations: Revocations;
+  readonly svids: Svids;
+  readonly minting: Minting;
+  readonly #history: LedgerHistory;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -59,12 +67,14 @@ export class Issuer {
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
+      before: (changes) => this.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
     const audit = new AuditChain({
       ...options,
       name: token26(options.issuer),
       stream: options.auditStream,
+      onRecord: (record) => this.svids.onRecord(record),
     });
     const authorities = new Authorities({
       ...options,
@@ -81,12 +91,23 @@ export class Issuer {
       intervalMs: settings.headIntervalMs,
       nodes: () => state.list("node-record").length,
     });
-    this.#announcer = new Announcer({ ...options, stream: options.eventStream });
+    const announcer = new Announcer({ ...options, stream: options.eventStream });
+    this.#announcer = announcer;
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
-    const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
+    const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
+    const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
+    this.revocations = new Revocations({ ...parts, ...settings, announcer });
+    this.#history = new LedgerHistory({
+      ...parts,
+      name: token26(options.issuer),
+      history: options.auditHistory,
+      longestLifeMs,
+    });
+    this.svids = new Svids({ ...parts, revocations: this.revocations, history: this.#history });
+    this.minting = new Minting({ ...parts, announcer, maxTtlSeconds: mintMaxTtlSeconds });
     const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
       ...parts,
@@ -132,6 +153,7 @@ export class Issuer {
     await this.signAnew();
     await this.#heads.announce();
     this.#scheduleTick();
+    this.svids.readBack();
   }
 
   async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
@@ -185,7 +207,7 @@ export class Issuer {
   /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
-    await this.#state.change(() => [revocationsChange(trustDomain)]);
+    await this.revocations.signAnew();
     if (this.authorities.list().length === 0) await this.rotation.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
@@ -231,6 +253,7 @@ export class Issuer {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#heads.stop();
+    this.#history.stop();
     this.#announcer.stop();
   }
 
@@ -303,6 +326,8 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
+    await this.svids.tick();
+    await this.revocations.tick();
     const active = this.authorities.active();
     const third = this.#options.settings.authorityLifetimeMs / 3;
     if (

@@ -1,10 +1,9 @@
 import { formatBundle } from "../core/bundle/document.ts";
 import { bundleKey, revocationsKey } from "../core/envelope/object-keys.ts";
-import type { AuthorityState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";
-import type { Change } from "./change.ts";
+import type { AuthorityFacts, Change } from "./change.ts";
 import type { SignedState } from "./signed-state.ts";
 
 /** How often federated partners should look again, seconds; nodes are pushed to. */
@@ -19,9 +18,6 @@ export interface BundleFacts {
   readonly authorities: readonly AuthorityFacts[];
 }
 
-/** An authority as it will stand. */
-export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
-
 /** The change that writes the own bundle: every authority that is not removed, and which of them signs. */
 export function bundleChange(facts: BundleFacts): Change {
   const { trustDomain, state, brokerPins } = facts;
@@ -30,6 +26,7 @@ export function bundleChange(facts: BundleFacts): Change {
   return {
     kind: "bundle",
     key: bundleKey(trustDomain),
+    trusts: trusted,
     content: (stamp) => ({
       ...stamp,
       document: formatBundle({
@@ -46,14 +43,5 @@ export function bundleChange(facts: BundleFacts): Change {
           : (parseCertificate(Buffer.from(active.certificate, "base64")).subjectKeyId ?? ""),
       brokerPins,
     }),
-  };
-}
-
-/** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */
-export function revocationsChange(trustDomain: TrustDomain): Change {
-  return {
-    kind: "revocations",
-    key: revocationsKey(trustDomain),
-    content: (stamp) => ({ ...stamp, crls: [] }),
   };
 }

@@ -1,0 +1,215 @@
+import type { AuditRecord, Operator } from "../core/envelope/payloads.ts";
+import type { CrlReason } from "../core/x509/crl-writer.ts";
+import type { Clock } from "../kit/clock.ts";
+import { reasonOf } from "../kit/errors.ts";
+import type { Log } from "../kit/log.ts";
+import type { Metrics } from "../kit/metrics.ts";
+import type { Authorities } from "./authorities.ts";
+import { IssuerError } from "./error.ts";
+import { Ledger, type LedgerSvid, type SvidFilter, type SvidPage } from "./ledger.ts";
+import type { HistoryState, LedgerHistory } from "./ledger-history.ts";
+import type { Condemned, RevocationOutcome, Revocations } from "./revocations.ts";
+import type { Revoked } from "./revoked-list.ts";
+import type { SignedState } from "./signed-state.ts";
+
+export interface SvidsOptions {
+  readonly state: SignedState;
+  readonly authorities: Authorities;
+  readonly revocations: Revocations;
+  readonly history: LedgerHistory;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Which SVIDs an operator means. */
+export type SvidTarget =
+  | {
+      readonly kind: "serial";
+      /** Lower-case hex. */
+      readonly serial: string;
+      /** For one that the ledger does not know: who signed it, and a time at which it has ended for certain (milliseconds). */
+      readonly known?: { readonly authority: string; readonly notAfter: number };
+    }
+  | { readonly kind: "entry" | "node" | "id"; readonly name: string };
+
+/** What an operator wants revoked. */
+export interface RevokeOrder {
+  readonly target: SvidTarget;
+  readonly reason: CrlReason;
+  readonly by: Operator | null;
+}
+
+/** What came of it. */
+export interface RevokeAnswer extends RevocationOutcome {
+  /** What is known of SVIDs that were issued long ago. While it is read, the order is carried out again on what turns up. */
+  readonly history: HistoryState;
+}
+
+/** Which SVIDs are alive, and the orders that end them early. */
+export class Svids {
+  readonly #options: SvidsOptions;
+  readonly #ledger = new Ledger();
+  /** The first record that was heard; older ones are read back. */
+  #oldest: AuditRecord | undefined;
+  /** Orders about more than one SVID, until the ledger knows all. */
+  #standing: readonly RevokeOrder[] = [];
+  /** Banned nodes of which nothing is alive that is not revoked. */
+  readonly #settled = new Set<string>();
+
+  constructor(options: SvidsOptions) {
+    this.#options = options;
+  }
+
+  /** Hears every record of the audit chain: those kept, oldest first, and each new one as it is made. */
+  onRecord(record: AuditRecord): void {
+    this.#oldest ??= record;
+    for (const { node } of this.#ledger.take(record, this.#options.clock.now()))
+      this.#settled.delete(node);
+  }
+
+  /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
+  readBack(): void {
+    const { history, clock, log } = this.#options;
+    history
+      .read(this.#oldest, (record) => void this.#ledger.takeAgain(record, clock.now()))
+      .then(async () => {
+        this.#settled.clear();
+        const standing = this.#standing;
+        this.#standing = [];
+        for (const order of standing) await this.#carryOut(order, this.#found(order.target));
+      })
+      .catch((thrown: unknown) =>
+        log.error(
+          { alarm: "revocation", reason: reasonOf(thrown) },
+          "an order to revoke could not be carried out on SVIDs that were read back; give it again",
+        ),
+      );
+  }
+
+  /** A live SVID, revoked or not. */
+  find(serial: string): LedgerSvid | undefined {
+    return this.#ledger.find(serial, this.#options.clock.now());
+  }
+
+  /** Live SVIDs, newest first. */
+  page(filter: SvidFilter, part: { readonly limit: number; readonly from: string }): SvidPage {
+    return this.#ledger.page(filter, { ...part, now: this.#options.clock.now() });
+  }
+
+  /** What is revoked, alive or ended a short while ago. */
+  revoked(): readonly Revoked[] {
+    return this.#options.revocations.list();
+  }
+
+  get history(): HistoryState {
+    return this.#options.history.state;
+  }
+
+  /**
+   * Revokes what is meant and alive. Resolves when it is durable, audited, and where nodes read it. Giving the order again changes nothing.
+   * @throws IssuerError SVID_UNKNOWN, REVOCATION_INVALID; and what {@link Revocations.revoke} throws
+   */
+  async revoke(order: RevokeOrder): Promise<RevokeAnswer> {
+    const { target } = order;
+    const svids = this.#found(target);
+    if (svids.length === 0) throw this.#unknown(target);
+    return await this.#carryOut(order, svids);
+  }
+
+  /** Revokes everything that a node holds, its own SVID too, and nothing when it holds nothing: for a ban. */
+  async revokeNode(node: string, by: Operator | null = null): Promise<RevokeAnswer> {
+    const order: RevokeOrder = {
+      target: { kind: "node", name: node },
+      reason: "privilegeWithdrawn",
+      by,
+    };
+    return await this.#carryOut(order, this.#found(order.target));
+  }
+
+  /** To be called about once a second: forgets what has ended, and revokes what a banned node still holds. */
+  async tick(): Promise<void> {
+    const { clock, metrics, state } = this.#options;
+    this.#ledger.sweep(clock.now());
+    metrics.set("herald_issuer_svids", this.#ledger.size);
+    const banned = new Set<string>();
+    for (const record of state.list("node-record")) if (record.banned) banned.add(record.node);
+    for (const node of this.#settled) if (!banned.has(node)) this.#settled.delete(node);
+    for (const node of banned) await this.#settle(node);
+  }
+
+  /** A crash between a ban and its revocations, or an SVID that was being signed when the ban came, leaves something to be done. */
+  async #settle(node: string): Promise<void> {
+    if (this.#settled.has(node)) return;
+    this.#settled.add(node);
+    try {
+      const revoked = new Set(this.revoked().map(({ serial }) => serial));
+      const held = this.#found({ kind: "node", name: node });
+      if (held.some(({ serial }) => !revoked.has(serial))) await this.revokeNode(node);
+    } catch (thrown) {
+      this.#settled.delete(node);
+      throw thrown;
+    }
+  }
+
+  async #carryOut(order: RevokeOrder, svids: readonly Condemned[]): Promise<RevokeAnswer> {
+    const { target, reason, by } = order;
+    if (target.kind !== "serial" && this.history === "reading")
+      this.#standing = [...this.#standing, order];
+    const subject = target.kind === "serial" ? target.serial : `${target.kind} ${target.name}`;
+    const outcome =
+      svids.length === 0
+        ? { revoked: [], already: [], unenforced: [] }
+        : await this.#options.revocations.revoke({ subject, svids, reason, by });
+    return { ...outcome, history: this.history };
+  }
+
+  #found(target: SvidTarget): readonly Condemned[] {
+    const now = this.#options.clock.now();
+    switch (target.kind) {
+      case "serial":
+        return this.#foundBySerial(target);
+      case "entry":
+        return this.#ledger.list({ entry: target.name }, now);
+      case "node":
+        return this.#ledger.list({ node: target.name }, now);
+      case "id":
+        return this.#ledger.list({ spiffeId: target.name }, now);
+    }
+  }
+
+  #foundBySerial(target: Extract<SvidTarget, { kind: "serial" }>): readonly Condemned[] {
+    const { serial, known } = target;
+    const found = this.find(serial) ?? this.revoked().find((one) => one.serial === serial);
+    if (found !== undefined) return [found];
+    if (known === undefined) return [];
+    const authority = this.#options.authorities.find(known.authority);
+    if (authority === undefined)
+      throw new IssuerError(
+        "REVOCATION_INVALID",
+        `authority: there is no ${known.authority}; \`herald ca list\` shows them`,
+      );
+    if (known.notAfter <= this.#options.clock.now())
+      throw new IssuerError(
+        "REVOCATION_INVALID",
+        "not-after: is past, so the SVID has ended and nobody accepts it",
+      );
+    // What outlives its authority ends with it.
+    const notAfter = Math.min(known.notAfter, authority.notAfter);
+    return [{ serial, authority: authority.authority, notAfter }];
+  }
+
+  #unknown(target: SvidTarget): IssuerError {
+    const late =
+      this.history === "whole" ? "" : "; what was issued long ago is not known (see the log)";
+    if (target.kind === "serial")
+      return new IssuerError(
+        "SVID_UNKNOWN",
+        `no live SVID has serial ${target.serial}${late}; if it is one all the same, say who signed it and when it ends: --authority ID --not-after TIME`,
+      );
+    return new IssuerError(
+      "SVID_UNKNOWN",
+      `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
+    );
+  }
+}
