@@ -13,14 +13,11 @@ import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
-import { LedgerHistory } from "./ledger-history.ts";
-import { Minting } from "./minting.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
-import { Revocations } from "./revocations.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -45,10 +42,7 @@ export class Issuer {
   readonly authorities: Authorities;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
-  readonly revocations: Revocations;
   readonly svids: Svids;
-  readonly minting: Minting;
-  readonly #history: LedgerHistory;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -67,7 +61,7 @@ export class Issuer {
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
-      before: (changes) => this.revocations.before(changes),
+      before: (changes) => this.svids.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
     const audit = new AuditChain({
@@ -99,15 +93,7 @@ export class Issuer {
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
     const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
     const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
-    this.revocations = new Revocations({ ...parts, ...settings, announcer });
-    this.#history = new LedgerHistory({
-      ...parts,
-      name: token26(options.issuer),
-      history: options.auditHistory,
-      longestLifeMs,
-    });
-    this.svids = new Svids({ ...parts, revocations: this.revocations, history: this.#history });
-    this.minting = new Minting({ ...parts, announcer, maxTtlSeconds: mintMaxTtlSeconds });
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
     const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
       ...parts,
@@ -207,7 +193,7 @@ export class Issuer {
   /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
-    await this.revocations.signAnew();
+    await this.svids.revocations.signAnew();
     if (this.authorities.list().length === 0) await this.rotation.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
@@ -253,7 +239,7 @@ export class Issuer {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#heads.stop();
-    this.#history.stop();
+    this.svids.stop();
     this.#announcer.stop();
   }
 
@@ -327,7 +313,6 @@ export class Issuer {
     }
     await this.#advance();
     await this.svids.tick();
-    await this.revocations.tick();
     const active = this.authorities.active();
     const third = this.#options.settings.authorityLifetimeMs / 3;
     if (

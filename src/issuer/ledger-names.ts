@@ -2,7 +2,7 @@
 export class LedgerNames {
   readonly #numbers = new Map<string, number>([["", 0]]);
   readonly #names: (string | undefined)[] = [""];
-  #free: number[] = [];
+  readonly #free: number[] = [];
 
   get size(): number {
     return this.#numbers.size;

@@ -92,16 +92,15 @@ export class LedgerSegment {
     return this.#issuedAt[at] ?? 0;
   }
 
-  /** Positions of what is alive at `now` (seconds) and fits, newest first. */
-  *matches(query: LedgerQuery, now: number): Generator<number, void, undefined> {
+  /** Visits the positions of what is alive at `now` (seconds) and fits, newest first. */
+  visit(query: LedgerQuery, now: number, found: (at: number) => void): void {
     const { node, entry, id, authority } = query;
+    const fits = (column: Uint32Array, at: number, wanted: number | undefined): boolean =>
+      wanted === undefined || column[at] === wanted;
     for (let at = this.#size - 1; at >= 0; at -= 1) {
-      if ((this.#notAfter[at] ?? 0) < now) continue;
-      if (node !== undefined && this.#nodes[at] !== node) continue;
-      if (entry !== undefined && this.#entries[at] !== entry) continue;
-      if (id !== undefined && this.#ids[at] !== id) continue;
-      if (authority !== undefined && this.#authorities[at] !== authority) continue;
-      yield at;
+      if ((this.#notAfter[at] ?? 0) < now || !fits(this.#nodes, at, node)) continue;
+      if (!fits(this.#entries, at, entry) || !fits(this.#ids, at, id)) continue;
+      if (fits(this.#authorities, at, authority)) found(at);
     }
   }
 

@@ -101,9 +101,10 @@ export class Ledger {
   list(filter: SvidFilter, now: number): readonly LedgerSvid[] {
     const query = this.#queryOf(filter);
     if (query === undefined) return [];
-    return this.#segments.flatMap((segment) =>
-      [...segment.matches(query, seconds(now))].map((at) => this.#shown(segment.row(at))),
-    );
+    const found: LedgerSvid[] = [];
+    for (const segment of this.#segments)
+      segment.visit(query, seconds(now), (at) => found.push(this.#shown(segment.row(at))));
+    return found;
   }
 
   /** Some of those that fit, newest first, from where the page before ended. */
@@ -116,12 +117,12 @@ export class Ledger {
     const { limit, from, now } = part;
     const found: LedgerRow[] = [];
     for (const segment of this.#segments.toReversed()) {
-      for (const at of segment.matches(query, seconds(now))) {
-        const last = found.at(limit);
-        if (last !== undefined && segment.issuedAt(at) < last.issuedAt) continue;
+      segment.visit(query, seconds(now), (at) => {
+        const last = found[limit];
+        if (last !== undefined && segment.issuedAt(at) < last.issuedAt) return;
         const row = segment.row(at);
         if (from === "" || isAfter(row, from)) insert(found, row, limit + 1);
-      }
+      });
     }
     const svids = found.slice(0, limit).map((row) => this.#shown(row));
     const end = found.length > limit ? found.at(limit - 1) : undefined;
@@ -139,8 +140,7 @@ export class Ledger {
     const emptied = this.#segments[sparse];
     this.#segments = this.#segments.filter((_, at) => (alive[at] ?? 0) > 0 && at !== sparse);
     // One at a time: no tick may hold up the signing.
-    if (emptied !== undefined)
-      for (const at of emptied.matches({}, seconds(now))) this.#append(emptied.row(at));
+    emptied?.visit({}, seconds(now), (at) => this.#append(emptied.row(at)));
     this.#sweepNames();
   }
 

@@ -313,14 +313,10 @@ export class Nodes {
     about: { readonly kind: "node-enrolled" | "node-renewed"; readonly by: string },
   ): Promise<readonly string[]> {
     const { id: node, serial, tbsSha256, notAfter } = certificate;
-    const authority = certificate.authority.id;
+    const named = { node, serial, tbsSha256, notAfter, authority: certificate.authority.id };
     const recorded = await record(this.#options.audit, [certificate], () => ({
       ...about,
-      node,
-      serial,
-      tbsSha256,
-      notAfter,
-      authority,
+      ...named,
     }));
     const chains = await Promise.all(recorded.map(sign));
     return chains.flat().map((der) => Buffer.from(der).toString("base64"));

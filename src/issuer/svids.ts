@@ -1,25 +1,36 @@
+import { token26 } from "../core/envelope/object-keys.ts";
 import type { AuditRecord, Operator } from "../core/envelope/payloads.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { CrlReason } from "../core/x509/crl-writer.ts";
-import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
-import type { Log } from "../kit/log.ts";
-import type { Metrics } from "../kit/metrics.ts";
-import type { Authorities } from "./authorities.ts";
 import { IssuerError } from "./error.ts";
-import { Ledger, type LedgerSvid, type SvidFilter, type SvidPage } from "./ledger.ts";
-import type { HistoryState, LedgerHistory } from "./ledger-history.ts";
-import type { Condemned, RevocationOutcome, Revocations } from "./revocations.ts";
+import { Ledger, type LedgerSvid, type SvidFilter } from "./ledger.ts";
+import { type HistoryState, LedgerHistory, type LedgerHistoryOptions } from "./ledger-history.ts";
+import {
+  type ListedPage,
+  type ListedSvid,
+  listedRevoked,
+  listedSvid,
+  revokedPage,
+} from "./listed-svids.ts";
+import { Minting, type MintingOptions } from "./minting.ts";
+import type { AuditHistory } from "./ports.ts";
+import {
+  type Condemned,
+  type RevocationOutcome,
+  Revocations,
+  type RevocationsOptions,
+} from "./revocations.ts";
 import type { Revoked } from "./revoked-list.ts";
-import type { SignedState } from "./signed-state.ts";
 
-export interface SvidsOptions {
-  readonly state: SignedState;
-  readonly authorities: Authorities;
-  readonly revocations: Revocations;
-  readonly history: LedgerHistory;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
+export interface SvidsOptions
+  extends RevocationsOptions,
+    Omit<MintingOptions, "maxTtlSeconds">,
+    Pick<LedgerHistoryOptions, "trust" | "longestLifeMs"> {
+  readonly issuer: SpiffeId;
+  readonly auditHistory: AuditHistory;
+  /** Of an SVID that an operator mints. */
+  readonly mintMaxTtlSeconds: number;
 }
 
 /** Which SVIDs an operator means. */
@@ -48,8 +59,11 @@ export interface RevokeAnswer extends RevocationOutcome {
 
 /** Which SVIDs are alive, and the orders that end them early. */
 export class Svids {
+  readonly revocations: Revocations;
+  readonly minting: Minting;
   readonly #options: SvidsOptions;
   readonly #ledger = new Ledger();
+  readonly #history: LedgerHistory;
   /** The first record that was heard; older ones are read back. */
   #oldest: AuditRecord | undefined;
   /** Orders about more than one SVID, until the ledger knows all. */
@@ -58,7 +72,11 @@ export class Svids {
   readonly #settled = new Set<string>();
 
   constructor(options: SvidsOptions) {
+    const { issuer, auditHistory: history, mintMaxTtlSeconds: maxTtlSeconds } = options;
     this.#options = options;
+    this.#history = new LedgerHistory({ ...options, name: token26(issuer), history });
+    this.revocations = new Revocations(options);
+    this.minting = new Minting({ ...options, maxTtlSeconds });
   }
 
   /** Hears every record of the audit chain: those kept, oldest first, and each new one as it is made. */
@@ -70,8 +88,8 @@ export class Svids {
 
   /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
   readBack(): void {
-    const { history, clock, log } = this.#options;
-    history
+    const { clock, log } = this.#options;
+    this.#history
       .read(this.#oldest, (record) => void this.#ledger.takeAgain(record, clock.now()))
       .then(async () => {
         this.#settled.clear();
@@ -87,23 +105,46 @@ export class Svids {
       );
   }
 
-  /** A live SVID, revoked or not. */
-  find(serial: string): LedgerSvid | undefined {
-    return this.#ledger.find(serial, this.#options.clock.now());
+  /** One that is alive or revoked. @throws IssuerError SVID_UNKNOWN */
+  show(serial: string): ListedSvid {
+    const [found] = this.showAll([serial]);
+    if (found === undefined) throw this.#unknown({ kind: "serial", serial });
+    return found;
   }
 
-  /** Live SVIDs, newest first. */
-  page(filter: SvidFilter, part: { readonly limit: number; readonly from: string }): SvidPage {
-    return this.#ledger.page(filter, { ...part, now: this.#options.clock.now() });
+  /** Those of them that are alive or revoked. */
+  showAll(serials: readonly string[]): readonly ListedSvid[] {
+    const revokedBy = this.#revokedBySerial();
+    return serials.flatMap((serial) => {
+      const [svid, revoked] = [this.#find(serial), revokedBy.get(serial)];
+      if (svid !== undefined) return [listedSvid(svid, revoked)];
+      return revoked === undefined ? [] : [listedRevoked(revoked, undefined)];
+    });
+  }
+
+  /** Live SVIDs, newest first; or, where `revoked`, those that are revoked. */
+  list(
+    filter: SvidFilter,
+    part: { readonly limit: number; readonly from: string; readonly revoked: boolean },
+  ): ListedPage {
+    const { limit, from } = part;
+    if (part.revoked) {
+      const all = this.revoked().map((one) => listedRevoked(one, this.#find(one.serial)));
+      return revokedPage(all, filter, { limit, from });
+    }
+    const page = this.#ledger.page(filter, { limit, from, now: this.#options.clock.now() });
+    const revoked = this.#revokedBySerial();
+    const svids = page.svids.map((svid) => listedSvid(svid, revoked.get(svid.serial)));
+    return { svids, next: page.next };
   }
 
   /** What is revoked, alive or ended a short while ago. */
   revoked(): readonly Revoked[] {
-    return this.#options.revocations.list();
+    return this.revocations.list();
   }
 
   get history(): HistoryState {
-    return this.#options.history.state;
+    return this.#history.state;
   }
 
   /**
@@ -127,7 +168,7 @@ export class Svids {
     return await this.#carryOut(order, this.#found(order.target));
   }
 
-  /** To be called about once a second: forgets what has ended, and revokes what a banned node still holds. */
+  /** To be called about once a second: forgets what has ended, revokes what a banned node still holds, and keeps the CRLs fresh. */
   async tick(): Promise<void> {
     const { clock, metrics, state } = this.#options;
     this.#ledger.sweep(clock.now());
@@ -136,6 +177,11 @@ export class Svids {
     for (const record of state.list("node-record")) if (record.banned) banned.add(record.node);
     for (const node of this.#settled) if (!banned.has(node)) this.#settled.delete(node);
     for (const node of banned) await this.#settle(node);
+    await this.revocations.tick();
+  }
+
+  stop(): void {
+    this.#history.stop();
   }
 
   /** A crash between a ban and its revocations, or an SVID that was being signed when the ban came, leaves something to be done. */
@@ -160,8 +206,16 @@ export class Svids {
     const outcome =
       svids.length === 0
         ? { revoked: [], already: [], unenforced: [] }
-        : await this.#options.revocations.revoke({ subject, svids, reason, by });
+        : await this.revocations.revoke({ subject, svids, reason, by });
     return { ...outcome, history: this.history };
+  }
+
+  #revokedBySerial(): ReadonlyMap<string, Revoked> {
+    return new Map(this.revoked().map((one) => [one.serial, one]));
+  }
+
+  #find(serial: string): LedgerSvid | undefined {
+    return this.#ledger.find(serial, this.#options.clock.now());
   }
 
   #found(target: SvidTarget): readonly Condemned[] {
@@ -180,7 +234,7 @@ export class Svids {
 
   #foundBySerial(target: Extract<SvidTarget, { kind: "serial" }>): readonly Condemned[] {
     const { serial, known } = target;
-    const found = this.find(serial) ?? this.revoked().find((one) => one.serial === serial);
+    const found = this.#find(serial) ?? this.revoked().find((one) => one.serial === serial);
     if (found !== undefined) return [found];
     if (known === undefined) return [];
     const authority = this.#options.authorities.find(known.authority);

@@ -41,7 +41,11 @@ export class SimulationAudit {
     this.#store(bytes);
   }
 
-  /** Everything that is there, whatever the caller asked from; a broker that is away throws. */
+  /**
+   * Everything that is there, whatever the caller asked from.
+   * @yields what was stored, unproven
+   * @throws EventsError while the stream is away
+   */
   async *readAll(): AsyncGenerator<Uint8Array, void, undefined> {
     await this.#answer();
     for (const { bytes } of this.#stored) yield bytes;

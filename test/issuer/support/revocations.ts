@@ -81,3 +81,8 @@ function authorityOf({ host }: Office, crl: Crl): AuthorityState {
 function parsed({ epoch, term, seq }: Version): Version {
   return { epoch: BigInt(epoch), term: BigInt(term), seq: BigInt(seq) };
 }
+
+/** Everything that nodes and issuers read, as it is now. */
+export async function store({ host }: Office): Promise<ReadonlyMap<string, Uint8Array>> {
+  return await host.bus.issuer("eyes").loadAll();
+}
