@@ -27,10 +27,15 @@ export class LedgerNames {
     return this.#names[number] ?? "";
   }
 
-  /** Lets go of every name whose number is not among `used`; their numbers are given out again. */
-  keepOnly(used: ReadonlySet<number>): void {
+  /** Above every number that was given out. */
+  get end(): number {
+    return this.#names.length;
+  }
+
+  /** Lets go of every name at whose number `used` has 0; those numbers are given out again. */
+  keepOnly(used: Uint8Array): void {
     for (const [name, number] of this.#numbers) {
-      if (number === 0 || used.has(number)) continue;
+      if (number === 0 || used[number] !== 0) continue;
       this.#numbers.delete(name);
       this.#names[number] = undefined;
       this.#free.push(number);

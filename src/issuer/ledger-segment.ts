@@ -87,21 +87,31 @@ export class LedgerSegment {
     };
   }
 
-  /** When it was issued, without the rest of the row. */
-  issuedAt(at: number): number {
-    return this.#issuedAt[at] ?? 0;
-  }
-
   /** Visits the positions of what is alive at `now` (seconds) and fits, newest first. */
   visit(query: LedgerQuery, now: number, found: (at: number) => void): void {
-    const { node, entry, id, authority } = query;
-    const fits = (column: Uint32Array, at: number, wanted: number | undefined): boolean =>
-      wanted === undefined || column[at] === wanted;
+    const columns: readonly (readonly [Uint32Array, number | undefined])[] = [
+      [this.#nodes, query.node],
+      [this.#entries, query.entry],
+      [this.#ids, query.id],
+      [this.#authorities, query.authority],
+    ];
+    const wanted = columns.filter(([, number]) => number !== undefined);
+    // The loop over a million rows looks at one column; few rows are left for the others.
+    const [column, number] = wanted[0] ?? [undefined, undefined];
+    const notAfter = this.#notAfter;
     for (let at = this.#size - 1; at >= 0; at -= 1) {
-      if ((this.#notAfter[at] ?? 0) < now || !fits(this.#nodes, at, node)) continue;
-      if (!fits(this.#entries, at, entry) || !fits(this.#ids, at, id)) continue;
-      if (fits(this.#authorities, at, authority)) found(at);
+      if (column !== undefined && column[at] !== number) continue;
+      if ((notAfter[at] ?? 0) < now) continue;
+      if (wanted.length < 2 || wanted.every(([other, one]) => other[at] === one)) found(at);
     }
+  }
+
+  /** Does it come after a row that was issued then and has this serial, {@link padded}? Newest first, then by serial. */
+  comesAfter(at: number, issuedAt: number, serial: Buffer): boolean {
+    const own = this.#issuedAt[at] ?? 0;
+    if (own !== issuedAt) return own < issuedAt;
+    const from = at * serialBytes;
+    return serial.compare(this.#serials, from, from + serialBytes) < 0;
   }
 
   /** How many are alive at `now` (seconds). */
@@ -111,10 +121,10 @@ export class LedgerSegment {
     return count;
   }
 
-  /** Adds the numbers of all names that rows here use. */
-  collectNames(used: Set<number>): void {
+  /** Sets `used` to 1 at the number of each name that a row here uses. */
+  markNames(used: Uint8Array): void {
     for (const column of [this.#nodes, this.#entries, this.#ids, this.#authorities])
-      for (let at = 0; at < this.#size; at += 1) used.add(column[at] ?? 0);
+      for (let at = 0; at < this.#size; at += 1) used[column[at] ?? 0] = 1;
   }
 }
 

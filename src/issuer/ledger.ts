@@ -115,13 +115,16 @@ export class Ledger {
     const query = this.#queryOf(filter);
     if (query === undefined) return { svids: [], next: undefined };
     const { limit, from, now } = part;
-    const found: LedgerRow[] = [];
+    const begin = from === "" ? undefined : keyOfCursor(from);
+    const found: (LedgerRow & { readonly key: Buffer })[] = [];
     for (const segment of this.#segments.toReversed()) {
       segment.visit(query, seconds(now), (at) => {
         const last = found[limit];
-        if (last !== undefined && segment.issuedAt(at) < last.issuedAt) return;
+        // Most rows are behind what is found already, and cost no more than this.
+        if (last !== undefined && segment.comesAfter(at, last.issuedAt, last.key)) return;
+        if (begin !== undefined && !segment.comesAfter(at, begin.issuedAt, begin.key)) return;
         const row = segment.row(at);
-        if (from === "" || isAfter(row, from)) insert(found, row, limit + 1);
+        insert(found, { ...row, key: padded(row.serial) }, limit + 1);
       });
     }
     const svids = found.slice(0, limit).map((row) => this.#shown(row));
@@ -200,8 +203,8 @@ export class Ledger {
 
   #sweepNames(): void {
     if (this.#names.size < 2 * this.#namesAfterSweep + namesSlack) return;
-    const used = new Set<number>();
-    for (const segment of this.#segments) segment.collectNames(used);
+    const used = new Uint8Array(this.#names.end);
+    for (const segment of this.#segments) segment.markNames(used);
     this.#names.keepOnly(used);
     this.#namesAfterSweep = this.#names.size;
   }
@@ -243,8 +246,10 @@ function issuedBy(action: AuditAction, at: number): readonly LedgerSvid[] {
   }
 }
 
+type Keyed = Pick<LedgerRow, "issuedAt"> & { readonly key: Buffer };
+
 /** Keeps `rows` sorted, newest first, and no longer than `most`. */
-function insert(rows: LedgerRow[], row: LedgerRow, most: number): void {
+function insert<Row extends Keyed>(rows: Row[], row: Row, most: number): void {
   let [low, high] = [0, rows.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
@@ -257,22 +262,19 @@ function insert(rows: LedgerRow[], row: LedgerRow, most: number): void {
   if (rows.length > most) rows.pop();
 }
 
-function compareRows(
-  a: Pick<LedgerRow, "issuedAt" | "serial">,
-  b: Pick<LedgerRow, "issuedAt" | "serial">,
-): number {
-  if (a.issuedAt !== b.issuedAt) return b.issuedAt - a.issuedAt;
-  if (a.serial === b.serial) return 0;
-  return a.serial < b.serial ? -1 : 1;
+function compareRows(a: Keyed, b: Keyed): number {
+  return b.issuedAt - a.issuedAt || Buffer.compare(a.key, b.key);
 }
 
 function cursorOf(row: LedgerRow): string {
   return `${row.issuedAt}.${row.serial}`;
 }
 
-function isAfter(row: LedgerRow, cursor: string): boolean {
+/** Whatever a cursor says that was not ours, the list begins somewhere. */
+function keyOfCursor(cursor: string): Keyed {
   const [issuedAt = "", serial = ""] = cursor.split(".");
-  return compareRows(row, { issuedAt: Number(issuedAt), serial }) > 0;
+  const digits = /^[0-9a-f]{0,40}$/.test(serial) ? serial : "";
+  return { issuedAt: Number(issuedAt), key: padded(digits) };
 }
 
 function seconds(ms: number): number {
