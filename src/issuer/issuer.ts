@@ -298,11 +298,11 @@ export class Issuer {
   #scheduleTick(): void {
     if (this.#stopped) return;
     this.#tick = this.#options.clock.after(tickMs, () => {
-      this.#onTick()
-        .catch((thrown: unknown) =>
-          this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again"),
-        )
-        .finally(() => this.#scheduleTick());
+      const tellOf = (thrown: unknown): void =>
+        this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again");
+      // Side by side: a rotation that cannot go on must not let CRLs end.
+      const both = [this.#onTick().catch(tellOf), this.svids.tick().catch(tellOf)];
+      void Promise.all(both).finally(() => this.#scheduleTick());
     });
   }
 
@@ -312,7 +312,6 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    await this.svids.tick();
     const active = this.authorities.active();
     const third = this.#options.settings.authorityLifetimeMs / 3;
     if (

@@ -134,17 +134,6 @@ export class Revocations {
   /** Makes all CRLs anew: at the start of a term, and whenever they are due. */
   async signAnew(): Promise<void> {
     await this.#write((list) => list);
-    const { stale, uncovered } = this.status();
-    for (const gap of stale)
-      this.#options.log.error(
-        { alarm: "crl-stale", ...gap },
-        "the CRL of an authority could not be made anew, the last one stands: when it ends, verifiers refuse everybody below that authority. Mend its key, or rotate it out of the bundle",
-      );
-    for (const gap of uncovered)
-      this.#options.log.error(
-        { alarm: "crl-missing", ...gap },
-        "an authority that is trusted has no CRL, so none is published and nothing revoked is refused. Mend its key, or rotate it out of the bundle",
-      );
   }
 
   /** To be called about once a second. Rejects where nothing could be written; the next call tries again. */
@@ -188,6 +177,7 @@ export class Revocations {
         const crls = this.#crlChange(list, this.#options.authorities.trusted());
         return list === held ? [crls] : [listChange(list), crls];
       });
+      this.#alarm();
     } catch (thrown) {
       if (!(thrown instanceof IssuerError) || thrown.code !== "OBJECT_TOO_LARGE") throw thrown;
       throw new IssuerError(
@@ -196,6 +186,20 @@ export class Revocations {
         { cause: thrown },
       );
     }
+  }
+
+  #alarm(): void {
+    const { stale, uncovered } = this.status();
+    for (const gap of stale)
+      this.#options.log.error(
+        { alarm: "crl-stale", ...gap },
+        "the CRL of an authority could not be made anew, the last one stands: when it ends, verifiers refuse everybody below that authority. Mend its key, or rotate it out of the bundle",
+      );
+    for (const gap of uncovered)
+      this.#options.log.error(
+        { alarm: "crl-missing", ...gap },
+        "an authority that is trusted has no CRL, so none is published and nothing revoked is refused. Mend its key, or rotate it out of the bundle",
+      );
   }
 
   #crlChange(

@@ -171,6 +171,7 @@ export class Svids {
   /** To be called about once a second: forgets what has ended, revokes what a banned node still holds, and keeps the CRLs fresh. */
   async tick(): Promise<void> {
     const { clock, metrics, state } = this.#options;
+    if (state.fenced) return;
     this.#ledger.sweep(clock.now());
     metrics.set("herald_issuer_svids", this.#ledger.size);
     const banned = new Set<string>();

@@ -68,6 +68,25 @@ describe("every trusted authority has a CRL", () => {
     expect(host.issuer.svids.revoked()).toHaveLength(2);
   });
 
+  test("EF-21 one authority without a CRL keeps back those of the others", async () => {
+    const office = await openOffice();
+    const { host } = office;
+    const old = host.issuer.authorities.active()?.authority ?? "";
+    await host.issuer.rotate(operator);
+    await office.clock.advance(1500);
+    expect(host.issuer.authorities.trusted()).toHaveLength(2);
+    host.keys.lose(old);
+    await host.restart();
+    const [bad = ""] = await issued(await office.node("east"), await office.entry("/web"));
+    expect((await revoke(office, bySerial(bad))).unenforced).toMatchObject([{ authority: old }]);
+    expect((await revocations(office)).crls).toEqual([]);
+    expect(host.log.alarms).toContain("crl-missing");
+    host.keys.find(old);
+    await office.clock.advance(700_000);
+    expect((await publishedCrls(office)).size).toBe(2);
+    expect(await refusedSerials(office)).toEqual([bad]);
+  });
+
   test("EF-21 where one never had a CRL none is published, since verifiers would refuse everybody", async () => {
     const office = await openOffice();
     const { host } = office;

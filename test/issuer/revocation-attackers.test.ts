@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sealEnvelope } from "../../src/core/envelope/envelope.ts";
 import { revocationsKey, revokedKey } from "../../src/core/envelope/object-keys.ts";
-import type { Head } from "../../src/core/envelope/payloads.ts";
+import type { AuditRecord, Head } from "../../src/core/envelope/payloads.ts";
 import { recordKeyOf } from "../../src/issuer/requests.ts";
 import { type Asker, csrOf, verdictOf } from "../support/simulation-asker.ts";
 import { payloadOf } from "../support/simulation-audit.ts";
@@ -59,6 +59,31 @@ describe("attackers", () => {
     await banned;
     await office.clock.advance(1500);
     expect(await refusedSerials(office)).toContain(late);
+  });
+
+  test("TM-N-04 so is what is recorded after the ban was carried out", async () => {
+    const office = await openOffice();
+    const { host } = office;
+    const node = await office.node("east");
+    await issued(node, await office.entry("/web"));
+    const held = host.audit.records.findLast(
+      ({ payload }) => payload.action.kind === "svids-issued",
+    );
+    const { action } = held?.payload ?? {};
+    if (action?.kind !== "svids-issued") throw new Error("nothing was issued");
+    await ban(office, node);
+    await office.clock.advance(1500);
+    // A batch that was let in before the ban, and is as slow as its disk.
+    const late = action.svids.map((svid) => ({ ...svid, serial: "4f".repeat(16) }));
+    const record = {
+      ...held?.payload,
+      n: 99n,
+      at: office.clock.now(),
+      action: { ...action, svids: late },
+    };
+    host.issuer.svids.onRecord(record as AuditRecord);
+    await office.clock.advance(1500);
+    expect(await refusedSerials(office)).toContain("4f".repeat(16));
   });
 
   test("JRN-01 an issuer that dies between a ban and its revocations goes on with them", async () => {
