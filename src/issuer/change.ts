@@ -33,12 +33,12 @@ export type Change = {
     /** May take its time where a key outside of this process signs; nothing else is written meanwhile. */
     readonly content: (stamp: Stamp) => Payloads[K] | Promise<Payloads[K]>;
     /** Of a bundle: the authorities that it trusts. */
-    readonly trusts?: readonly AuthorityFacts[];
+    readonly trusts?: readonly TrustedAuthority[];
   };
 }[StateKind];
 
-/** An authority as it will stand. */
-export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
+/** An authority of a bundle. */
+export type TrustedAuthority = Pick<AuthorityState, "authority" | "certificate">;
 
 /** Bytes that a signed object names by their hash. */
 export interface Page {

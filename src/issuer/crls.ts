@@ -3,7 +3,7 @@ import type { Crl } from "../core/x509/crl-reader.ts";
 import { createCrl } from "../core/x509/crl-writer.ts";
 import type { Signer } from "../core/x509/signer.ts";
 import { reasonOf } from "../kit/errors.ts";
-import type { AuthorityFacts } from "./change.ts";
+import type { TrustedAuthority } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { AuthorityKeys } from "./ports.ts";
 import { type RevokedList, revokedIn } from "./revoked-list.ts";
@@ -45,7 +45,7 @@ export interface CrlSet {
 
 /** For what CRLs are wanted. */
 export interface CrlsWanted {
-  readonly authorities: readonly Pick<AuthorityFacts, "authority" | "certificate">[];
+  readonly authorities: readonly TrustedAuthority[];
   readonly list: RevokedList;
   readonly number: bigint;
   readonly now: number;
@@ -86,10 +86,7 @@ export class Crls {
     };
   }
 
-  async #makeOne(
-    of: Pick<AuthorityFacts, "authority" | "certificate">,
-    wanted: CrlsWanted,
-  ): Promise<Made> {
+  async #makeOne(of: TrustedAuthority, wanted: CrlsWanted): Promise<Made> {
     const { authority } = of;
     const certificate = parseCertificate(Buffer.from(of.certificate, "base64"));
     if (Buffer.compare(certificate.issuer, certificate.subject) !== 0) {

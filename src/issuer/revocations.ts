@@ -11,7 +11,7 @@ import type { Metrics } from "../kit/metrics.ts";
 import type { Announcer } from "./announcer.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities } from "./authorities.ts";
-import type { AuthorityFacts, Change } from "./change.ts";
+import type { Change, TrustedAuthority } from "./change.ts";
 import { type CrlGap, type CrlSet, Crls, madeAt, publishedOf } from "./crls.ts";
 import { IssuerError } from "./error.ts";
 import type { LedgerSvid } from "./ledger.ts";
@@ -204,7 +204,7 @@ export class Revocations {
 
   #crlChange(
     list: RevokedList,
-    authorities: readonly AuthorityFacts[],
+    authorities: readonly TrustedAuthority[],
     { refusing }: { readonly refusing: boolean } = { refusing: false },
   ): Change {
     const last = this.status().crls;

@@ -9,7 +9,7 @@ import type { Random } from "../kit/random.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import { type Authorities, authorityChange } from "./authorities.ts";
-import type { AuthorityFacts, Change } from "./change.ts";
+import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import {
   type GateFacts,
@@ -20,7 +20,7 @@ import {
 } from "./gate.ts";
 import { newId } from "./identifiers.ts";
 import type { SignedState } from "./signed-state.ts";
-import { bundleChange } from "./trust-bundle.ts";
+import { type AuthorityFacts, bundleChange } from "./trust-bundle.ts";
 
 export interface RotationOptions {
   readonly trustDomain: TrustDomain;

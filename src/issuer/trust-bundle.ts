@@ -1,9 +1,10 @@
 import { formatBundle } from "../core/bundle/document.ts";
 import { bundleKey, revocationsKey } from "../core/envelope/object-keys.ts";
+import type { AuthorityState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";
-import type { AuthorityFacts, Change } from "./change.ts";
+import type { Change } from "./change.ts";
 import type { SignedState } from "./signed-state.ts";
 
 /** How often federated partners should look again, seconds; nodes are pushed to. */
@@ -17,6 +18,9 @@ export interface BundleFacts {
   /** Those to be trusted, as they will stand after the change this is part of. */
   readonly authorities: readonly AuthorityFacts[];
 }
+
+/** An authority as it will stand. */
+export type AuthorityFacts = Pick<AuthorityState, "authority" | "status" | "certificate">;
 
 /** The change that writes the own bundle: every authority that is not removed, and which of them signs. */
 export function bundleChange(facts: BundleFacts): Change {
