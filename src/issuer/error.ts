@@ -26,7 +26,12 @@ export type IssuerErrorCode =
   | "UPSTREAM_CHAIN"
   | "UPSTREAM_REFUSED"
   | "UPSTREAM_AWAY"
-  | "ROTATION_RUNNING";
+  | "ROTATION_RUNNING"
+  | "SVID_UNKNOWN"
+  | "REVOCATION_INVALID"
+  | "REVOCATIONS_FULL"
+  | "CRL_UNSIGNED"
+  | "MINT_INVALID";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

@@ -21,7 +21,8 @@ import { nodeKey, recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
-import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Svids } from "./svids.ts";
+import { bundleChange } from "./trust-bundle.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
@@ -42,6 +43,7 @@ export class Issuer {
   readonly authorities: Authorities;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
+  readonly svids: Svids;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -61,12 +63,14 @@ export class Issuer {
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
+      before: (changes) => this.svids.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
     const audit = new AuditChain({
       ...options,
       name: token26(options.issuer),
       stream: options.auditStream,
+      onRecord: (record) => this.svids.onRecord(record),
     });
     const authorities = new Authorities({
       ...options,
@@ -83,12 +87,15 @@ export class Issuer {
       intervalMs: settings.headIntervalMs,
       nodes: () => state.list("node-record").length,
     });
-    this.#announcer = new Announcer({ ...options, stream: options.eventStream });
+    const announcer = new Announcer({ ...options, stream: options.eventStream });
+    this.#announcer = announcer;
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
-    const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
+    const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
+    const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
     this.rotation = new Rotation({
       ...parts,
       brokerPins: options.bus.brokerPins,
@@ -133,6 +140,7 @@ export class Issuer {
     await this.signAnew();
     await this.#heads.announce();
     this.#scheduleTick();
+    this.svids.readBack();
   }
 
   async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
@@ -186,7 +194,7 @@ export class Issuer {
   /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
-    await this.#state.change(() => [revocationsChange(trustDomain)]);
+    await this.svids.revocations.signAnew();
     if (this.authorities.list().length === 0) await this.rotation.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
@@ -233,6 +241,7 @@ export class Issuer {
     this.#tick?.cancel();
     this.#heads.stop();
     this.#upkeep.stop();
+    this.svids.stop();
     this.#announcer.stop();
   }
 
@@ -291,11 +300,11 @@ export class Issuer {
   #scheduleTick(): void {
     if (this.#stopped) return;
     this.#tick = this.#options.clock.after(tickMs, () => {
-      this.#onTick()
-        .catch((thrown: unknown) =>
-          this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again"),
-        )
-        .finally(() => this.#scheduleTick());
+      const tellOf = (thrown: unknown): void =>
+        this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again");
+      // Side by side: a rotation that cannot go on must not let CRLs end.
+      const both = [this.#onTick().catch(tellOf), this.svids.tick().catch(tellOf)];
+      void Promise.all(both).finally(() => this.#scheduleTick());
     });
   }
 

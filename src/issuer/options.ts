@@ -7,6 +7,7 @@ import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
 import type {
+  AuditHistory,
   AuditStream,
   AuthorityKeys,
   EventStream,
@@ -28,6 +29,10 @@ export interface IssuerSettings {
   readonly maxTtlSeconds: number;
   /** Default 30 days. */
   readonly authorityLifetimeMs: number;
+  /** From when a CRL is made until its nextUpdate. Default 7 days, and at least twice the longest life of an SVID. */
+  readonly crlLifeMs: number;
+  /** Of an SVID that an operator mints. Default 3,600. */
+  readonly mintMaxTtlSeconds: number;
 }
 
 export interface IssuerOptions {
@@ -44,6 +49,7 @@ export interface IssuerOptions {
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;
   readonly auditStream: AuditStream;
+  readonly auditHistory: AuditHistory;
   readonly eventStream: EventStream;
   readonly keys: AuthorityKeys;
   readonly upstream: UpstreamAuthority;

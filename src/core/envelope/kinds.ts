@@ -15,6 +15,7 @@ export interface Payloads {
   readonly epoch: Payload.EpochState;
   readonly bundle: Payload.BundleState;
   readonly revocations: Payload.RevocationsState;
+  readonly revoked: Payload.RevokedState;
   readonly "group-index": Payload.GroupIndexState;
   readonly manifest: Payload.ManifestState;
   readonly entry: Payload.EntryState;
@@ -53,6 +54,7 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   epoch: { role: "root", shape: state.epochState },
   bundle: { role: "control", shape: state.bundleState },
   revocations: { role: "control", shape: state.revocationsState },
+  revoked: { role: "control", shape: state.revokedState },
   "group-index": { role: "control", shape: state.groupIndexState },
   manifest: { role: "control", shape: state.manifestState },
   entry: { role: "control", shape: state.entryState },

@@ -55,8 +55,21 @@ export interface BundleState extends StateObject {
 
 /** Which SVIDs count no more before their end. */
 export interface RevocationsState extends StateObject {
-  /** CRLs, DER; one per authority that revoked something. */
+  /** CRLs, DER: one of every trusted authority as soon as one of them revoked something, none before. */
   readonly crls: readonly string[];
+}
+
+/** One revoked SVID; a tuple, since thousands must fit into one object. The reason is a number of RFC 5280 5.3.1. */
+export type RevokedRow = readonly [
+  serial: string,
+  revokedAtSeconds: number,
+  notAfterSeconds: number,
+  reason: number,
+];
+
+/** The issuers' own list of what is revoked, by authority; CRLs are made from it. */
+export interface RevokedState extends StateObject {
+  readonly authorities: Readonly<Record<string, readonly RevokedRow[]>>;
 }
 
 /** Entries that select many nodes; readable by all nodes. */
@@ -362,6 +375,29 @@ export type AuditAction =
       readonly serial: string;
       readonly tbsSha256: string;
       readonly by: string;
+      /** Absent in records from before it was kept. */
+      readonly notAfter?: number | undefined;
+      /** Absent in records from before it was kept. */
+      readonly authority?: string | undefined;
+    }
+  | {
+      readonly kind: "svid-minted";
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly spiffeId: SpiffeId;
+      readonly notAfter: number;
+      readonly authority: string;
+      readonly reason: string;
+      readonly by: Operator;
+    }
+  | {
+      readonly kind: "svids-revoked";
+      /** What was named: a serial, or `entry …`, `node …`, `id …`. */
+      readonly subject: string;
+      readonly reason: string;
+      readonly svids: readonly { readonly serial: string; readonly authority: string }[];
+      /** null: the issuer itself, for a node that is banned. */
+      readonly by: Operator | null;
     }
   | {
       readonly kind: "request-refused";

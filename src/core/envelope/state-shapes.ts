@@ -25,6 +25,8 @@ import type {
   NodeKey,
   NodeRecordState,
   RevocationsState,
+  RevokedRow,
+  RevokedState,
   RotationState,
   TermState,
   TokenState,
@@ -82,6 +84,18 @@ export const bundleState: z.ZodType<BundleState> = z.strictObject({
 export const revocationsState: z.ZodType<RevocationsState> = z.strictObject({
   ...stateObject,
   crls: z.array(base64),
+});
+
+const revokedRow: z.ZodType<RevokedRow> = z.tuple([
+  z.string().regex(/^(?:[0-9a-f]{2}){8,20}$/),
+  count,
+  count,
+  z.number().int().min(0).max(10),
+]);
+
+export const revokedState: z.ZodType<RevokedState> = z.strictObject({
+  ...stateObject,
+  authorities: z.record(token, z.array(revokedRow)),
 });
 
 export const groupIndexState: z.ZodType<GroupIndexState> = z.strictObject({

@@ -43,6 +43,11 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   UPSTREAM_REFUSED: status.FAILED_PRECONDITION,
   UPSTREAM_AWAY: status.UNAVAILABLE,
   ROTATION_RUNNING: status.FAILED_PRECONDITION,
+  SVID_UNKNOWN: status.NOT_FOUND,
+  REVOCATION_INVALID: status.INVALID_ARGUMENT,
+  REVOCATIONS_FULL: status.RESOURCE_EXHAUSTED,
+  CRL_UNSIGNED: status.FAILED_PRECONDITION,
+  MINT_INVALID: status.INVALID_ARGUMENT,
 };
 
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */
