@@ -1,4 +1,5 @@
 import { type JoinString, parseJoinString } from "../core/envelope/join-string.ts";
+import type { RefusalCode } from "../core/envelope/payloads.ts";
 import { ControlTrust } from "../core/envelope/trust.ts";
 import { nodeKeyMaker } from "../core/x509/key-pair.ts";
 import { IdentityFile } from "../identity/adapters/files.ts";
@@ -67,12 +68,20 @@ export async function identityOf(
   }
 }
 
+const finalRefusals: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  "TOKEN_UNKNOWN",
+  "TOKEN_USED",
+  "TOKEN_EXPIRED",
+  "NODE_NAME",
+  "NODE_BANNED",
+  "KEY_RETIRED",
+  "ATTESTOR_OFF",
+  "CERTIFICATE_INVALID",
+]);
+
 /** Is it of no use to ask again with this join string? */
-function isFinal(code: ReturnType<typeof refusalCode>): boolean {
-  return (
-    code !== undefined &&
-    ["TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "NODE_NAME", "NODE_BANNED"].includes(code)
-  );
+function isFinal(code: RefusalCode | undefined): boolean {
+  return code !== undefined && finalRefusals.has(code);
 }
 
 async function joinOf(config: NodeConfig, joinString: string | undefined): Promise<JoinString> {

@@ -30,6 +30,11 @@ export class Answers {
     return answer;
   }
 
+  /** From now on every request is judged anew: somebody who had answers may have none any more. */
+  clear(): void {
+    this.#kept.clear();
+  }
+
   /** Insertion order is age order, so the old ones are in front. */
   #forget(now: number): void {
     for (const [oldest, { until }] of this.#kept) {

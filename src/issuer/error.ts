@@ -15,6 +15,8 @@ export type IssuerErrorCode =
   | "LABEL_INVALID"
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
+  | "NODE_NOT_FOUND"
+  | "ATTESTOR_OFF"
   | "AUTHORITY_MISSING"
   | "ROTATION_RUNNING";
 

@@ -13,7 +13,9 @@ import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
-import { type NewToken, Nodes } from "./nodes.ts";
+import { JoinTokens, type NewToken } from "./join-tokens.ts";
+import { NodeRecords } from "./node-records.ts";
+import { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
@@ -85,7 +87,15 @@ export class Issuer {
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
-    this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
+    const records = new NodeRecords({ ...parts, onBanned: (node) => this.#onBanned(node) });
+    const tokens = new JoinTokens({ ...parts, pin: trust.pin });
+    this.nodes = new Nodes({
+      ...parts,
+      records,
+      tokens,
+      attestors: { "enrol-request": tokens },
+      ttlSeconds: settings.nodeTtlSeconds,
+    });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
     const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
@@ -237,6 +247,13 @@ export class Issuer {
   async #advance(): Promise<void> {
     await this.rotation.advance();
     for (const listener of this.#listeners) listener();
+  }
+
+  /** It gets nothing from now on: no kept answer, no say in a rotation. */
+  #onBanned(node: SpiffeId): void {
+    this.reception.forgetAnswers();
+    this.#announcer.announce("node.banned", node, {});
+    this.#onAcknowledged();
   }
 
   #onAcknowledged(): void {

@@ -1,4 +1,9 @@
-import { claimOf, type EnvelopeSigner, type Opened } from "../core/envelope/envelope.ts";
+import {
+  type Claim,
+  claimOf,
+  type EnvelopeSigner,
+  type Opened,
+} from "../core/envelope/envelope.ts";
 import {
   bundleKey,
   controlKey,
@@ -17,7 +22,7 @@ import type { Acknowledgements } from "./acknowledgements.ts";
 import type { Announcer } from "./announcer.ts";
 import { Answers } from "./answers.ts";
 import type { Heads } from "./heads.ts";
-import type { Nodes } from "./nodes.ts";
+import { type EnrolmentKind, enrolmentKindOf, type Nodes } from "./nodes.ts";
 import {
   type Admitted,
   admit,
@@ -71,7 +76,8 @@ export class Reception {
   }): Promise<Uint8Array> {
     const kind = requestKinds[request.kind];
     if (kind === undefined) throw new Refusal("NODE_UNKNOWN", `unknown request ${request.kind}`);
-    return await this.#answer(kind, request, async () => {
+    const kindOf = (claim: Claim) => (claim.kind === kind ? kind : undefined);
+    return await this.#answer(kindOf, request, async () => {
       switch (kind) {
         case "sign-request": {
           const admitted = await this.#admit(kind, request);
@@ -92,10 +98,10 @@ export class Reception {
   /** Answers `POST /v1/enrol`. */
   async enrol(bytes: Uint8Array): Promise<Uint8Array> {
     const { nodes, announcer, bus, signer } = this.#options;
-    const enrol = async (): Promise<Uint8Array> => {
-      const { enrolled, request } = await nodes.enrol(bytes);
-      const { node, chain, sealedBusSeed } = enrolled;
-      announcer.announce("node.joined", node, { attestor: "join_token" });
+    const enrol = async (kind: EnrolmentKind): Promise<Uint8Array> => {
+      const { enrolled, request } = await nodes.enrol(kind, bytes);
+      const { node, attestor, chain, sealedBusSeed } = enrolled;
+      announcer.announce("node.joined", node, { attestor });
       const state = this.#stateOf(node);
       return await reply(
         "enrol-reply",
@@ -103,9 +109,16 @@ export class Reception {
         signer,
       );
     };
-    return await this.#answer("enrol-request", { node: "", bytes }, () =>
-      this.#answers.of(claimOf(bytes).digest, enrol),
-    );
+    return await this.#answer(enrolmentKindOf, { node: "", bytes }, () => {
+      const claim = claimOf(bytes);
+      const kind = enrolmentKindOf(claim) ?? "enrol-request";
+      return this.#answers.of(claim.digest, () => enrol(kind));
+    });
+  }
+
+  /** A node was cut off: no answer from before is given again. */
+  forgetAnswers(): void {
+    this.#answers.clear();
   }
 
   /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
@@ -125,7 +138,7 @@ export class Reception {
   }
 
   async #answer(
-    kind: NodeRequestKind | "enrol-request",
+    kindOf: (claim: Claim) => NodeRequestKind | EnrolmentKind | undefined,
     { node, bytes }: { readonly node: string; readonly bytes: Uint8Array },
     make: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
@@ -141,7 +154,7 @@ export class Reception {
       if (!(thrown instanceof Refusal)) throw thrown;
       const claim = claimOf(bytes);
       // A request that somebody carried to the wrong door is not refused: the one who made it would believe the answer.
-      if (claim.kind !== kind) throw thrown;
+      if (kindOf(claim) === undefined) throw thrown;
       // Bound to the request by the digest of what it claims to be, since nothing of it may be proven.
       return await reply(
         "refused",

@@ -145,6 +145,8 @@ export const refused: z.ZodType<Refused> = z.strictObject({
     "NODE_NAME",
     "CSR_INVALID",
     "RENEWAL_TOO_LATE",
+    "ATTESTOR_OFF",
+    "CERTIFICATE_INVALID",
     "ISSUER_BEHIND",
     "NOT_LEADER",
   ]),

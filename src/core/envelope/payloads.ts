@@ -111,6 +111,8 @@ export interface NodeRecordState extends StateObject {
   readonly enrolledAt: number;
   /** notAfter of the newest node SVID. */
   readonly expiresAt: number;
+  /** When an operator took the node out; it is `banned` from then on, and may enrol anew. Absent: it is in. */
+  readonly evictedAt?: number | undefined;
 }
 
 /** In the bundle, signing nothing; signing; signing no more but trusted; not trusted. */
@@ -268,6 +270,8 @@ export type RefusalCode =
   | "NODE_NAME"
   | "CSR_INVALID"
   | "RENEWAL_TOO_LATE"
+  | "ATTESTOR_OFF"
+  | "CERTIFICATE_INVALID"
   | "ISSUER_BEHIND"
   | "NOT_LEADER";
 

@@ -127,6 +127,7 @@ export const nodeRecordState: z.ZodType<NodeRecordState> = z.strictObject({
   banned: z.boolean(),
   enrolledAt: time,
   expiresAt: time,
+  evictedAt: time.optional(),
 });
 
 export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
