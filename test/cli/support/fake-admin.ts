@@ -21,6 +21,10 @@ export interface Script {
   readonly deleteEntry?: Answer<entries.DeleteEntryRequest, entries.DeleteEntryResponse>;
   readonly createJoinToken?: Answer<nodes.CreateJoinTokenRequest, nodes.CreateJoinTokenResponse>;
   readonly listNodes?: Answer<nodes.ListNodesRequest, nodes.ListNodesResponse>;
+  readonly getNode?: Answer<nodes.GetNodeRequest, nodes.GetNodeResponse>;
+  readonly labelNode?: Answer<nodes.LabelNodeRequest, nodes.LabelNodeResponse>;
+  readonly banNode?: Answer<nodes.BanNodeRequest, nodes.BanNodeResponse>;
+  readonly evictNode?: Answer<nodes.EvictNodeRequest, nodes.EvictNodeResponse>;
   readonly listAuthorities?: Answer<
     authorities.ListAuthoritiesRequest,
     authorities.ListAuthoritiesResponse
@@ -79,6 +83,10 @@ export async function fakeAdmin(
   server.addService(nodes.NodeServiceClient.service, {
     createJoinToken: unary(script.createJoinToken),
     listNodes: unary(script.listNodes),
+    getNode: unary(script.getNode),
+    labelNode: unary(script.labelNode),
+    banNode: unary(script.banNode),
+    evictNode: unary(script.evictNode),
   });
   server.addService(authorities.AuthorityServiceClient.service, {
     listAuthorities: unary(script.listAuthorities),
