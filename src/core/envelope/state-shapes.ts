@@ -163,4 +163,5 @@ export const head: z.ZodType<Head> = z.strictObject({
   viewEveryMs: count,
   ackSpreadMs: count,
   expires: time,
+  audit: z.strictObject({ issuer: spiffeId, n: uint64, digest }).optional(),
 });
