@@ -8,12 +8,13 @@ import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
+import { attestorsOf } from "./attestors.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
-import { JoinTokens, type NewToken } from "./join-tokens.ts";
+import type { NewToken } from "./join-tokens.ts";
 import { NodeRecords } from "./node-records.ts";
 import { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
@@ -88,12 +89,10 @@ export class Issuer {
     this.entries = entries;
     this.authorities = authorities;
     const records = new NodeRecords({ ...parts, onBanned: (node) => this.#onBanned(node) });
-    const tokens = new JoinTokens({ ...parts, pin: trust.pin });
     this.nodes = new Nodes({
       ...parts,
       records,
-      tokens,
-      attestors: { "enrol-request": tokens },
+      ...attestorsOf({ ...parts, pin: trust.pin }),
       ttlSeconds: settings.nodeTtlSeconds,
     });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;

@@ -39,9 +39,9 @@ export interface NodesOptions {
 }
 
 /** The kinds of request that a stranger may send. */
-export type EnrolmentKind = "enrol-request";
+export type EnrolmentKind = "enrol-request" | "x509pop-enrol-request";
 
-const enrolmentKinds: readonly EnrolmentKind[] = ["enrol-request"];
+const enrolmentKinds: readonly EnrolmentKind[] = ["enrol-request", "x509pop-enrol-request"];
 
 /** Which of them an envelope claims to be; undefined for none. */
 export function enrolmentKindOf(claim: Claim): EnrolmentKind | undefined {

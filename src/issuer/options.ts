@@ -14,6 +14,7 @@ import type {
   Journal,
   StateStore,
 } from "./ports.ts";
+import type { X509PopSettings } from "./x509pop.ts";
 
 /** What an operator may set; every member has a default in the configuration file. */
 export interface IssuerSettings {
@@ -29,6 +30,13 @@ export interface IssuerSettings {
   readonly authorityLifetimeMs: number;
 }
 
+/** How machines may prove which node they are. */
+export interface AttestorSettings {
+  readonly joinToken: boolean;
+  /** Undefined: off. */
+  readonly x509pop: X509PopSettings | undefined;
+}
+
 export interface IssuerOptions {
   readonly trustDomain: TrustDomain;
   readonly issuer: SpiffeId;
@@ -39,6 +47,8 @@ export interface IssuerOptions {
   readonly bus: BusAccess;
   readonly busSeed: Uint8Array;
   readonly settings: IssuerSettings;
+  /** Absent: join tokens alone. */
+  readonly attestors?: AttestorSettings;
   readonly journal: Journal;
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;

@@ -1,7 +1,7 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
 import { Issuer } from "../../src/issuer/issuer.ts";
-import type { IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
+import type { AttestorSettings, IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
 import type { Clock } from "../../src/kit/clock.ts";
 import { reasonOf } from "../../src/kit/errors.ts";
 import type { Metrics } from "../../src/kit/metrics.ts";
@@ -21,6 +21,7 @@ export interface SimulationIssuerOptions {
   readonly random: SeededRandom;
   readonly bus?: MemoryBus;
   readonly settings?: Partial<IssuerSettings>;
+  readonly attestors?: AttestorSettings;
 }
 
 /** The issuer's name on the memory bus. */
@@ -106,7 +107,7 @@ export class SimulationIssuer {
   }
 
   #ports(life: Life, bus: IssuerBus): IssuerOptions {
-    const { domain, clock, random } = this.#options;
+    const { domain, clock, random, attestors } = this.#options;
     const { journal, keys, log } = this;
     const audit = this.audit.open();
     return {
@@ -118,6 +119,7 @@ export class SimulationIssuer {
       bus: { servers: ["tls://127.0.0.1:4222"], brokerPins: ["0".repeat(64)] },
       busSeed: Buffer.from("seed of the bus"),
       settings: { ...settings, ...this.#options.settings },
+      ...(attestors === undefined ? {} : { attestors }),
       journal: {
         append: (records) => life.does(() => journal.append(records)),
         load: () => life.does(() => journal.load()),

@@ -8,7 +8,7 @@ import { HeldClock } from "../../support/held-clock.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";
 import { type SimulationDomain, simulationDomain } from "../../support/simulation-domain.ts";
-import { SimulationIssuer } from "../../support/simulation-issuer.ts";
+import { SimulationIssuer, type SimulationIssuerOptions } from "../../support/simulation-issuer.ts";
 
 /** Who gives orders in these tests. */
 export const operator: Operator = { kind: "unix", uid: 0, pid: 1 };
@@ -30,10 +30,19 @@ export interface Office {
 }
 
 /** Opens one. */
-export async function openOffice(settings: Partial<IssuerSettings> = {}): Promise<Office> {
+export async function openOffice(
+  settings: Partial<IssuerSettings> = {},
+  more: Partial<SimulationIssuerOptions> = {},
+): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());
-  const host = new SimulationIssuer({ domain, clock, random: new SeededRandom(1), settings });
+  const host = new SimulationIssuer({
+    domain,
+    clock,
+    random: new SeededRandom(1),
+    settings,
+    ...more,
+  });
   await host.start();
   const office: Office = {
     domain,
