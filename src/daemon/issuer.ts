@@ -17,6 +17,7 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { loadAttestors } from "./attestors-config.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
@@ -155,6 +156,7 @@ async function openIssuer(parts: {
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
     },
+    attestors: await loadAttestors(config.attestors),
     journal,
     store: bus,
     broadcast: {
