@@ -11,6 +11,7 @@ import {
   attestorsSection,
   type X509PopConfig,
 } from "./attestors-config.ts";
+import { type AuditConfig, auditConfig, auditSection } from "./audit-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
 
@@ -58,6 +59,7 @@ export interface IssuerConfig {
   readonly maxX509TtlSeconds: number;
   readonly authorityLifetimeMs: number;
   readonly attestors: AttestorsConfig;
+  readonly audit: AuditConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -168,6 +170,7 @@ const issuerFile = section({
   maxX509Ttl: duration("1s", "90d").prefault("24h"),
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
   attestors: attestorsSection,
+  audit: auditSection,
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -262,6 +265,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
     authorityLifetimeMs: file.authorityLifetime,
     attestors: attestorsConfig(file.attestors, at),
+    audit: auditConfig(file.audit, at),
     log: file.log,
   };
 }

@@ -18,6 +18,7 @@ import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
 import { loadAttestors } from "./attestors-config.ts";
+import { openWitnesses } from "./audit-witnesses.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
@@ -169,6 +170,8 @@ async function openIssuer(parts: {
       },
     },
     auditStream: bus,
+    auditReader: bus,
+    witnesses: await openWitnesses(config.audit, parts),
     eventStream: bus,
     clock: systemClock,
     random: systemRandom,

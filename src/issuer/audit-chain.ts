@@ -4,7 +4,7 @@ import {
   openEnvelope,
   sealEnvelope,
 } from "../core/envelope/envelope.ts";
-import type { AuditAction } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditPoint } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -37,10 +37,16 @@ export class AuditChain {
   #n = 0n;
   #prev = noRecord;
   #unsent: readonly Uint8Array[] = [];
+  #newest: AuditPoint | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: AuditChainOptions) {
     this.#options = options;
+  }
+
+  /** The newest record that is kept for good, so that it may be told of; undefined before the first. */
+  get newest(): AuditPoint | undefined {
+    return this.#newest;
   }
 
   /** Goes on after the newest record that the journal or the stream knows. `kept` are the journal's. */
@@ -71,6 +77,7 @@ export class AuditChain {
     this.#n = newest.payload.n;
     this.#prev = newest.digest;
     await this.#keepStreamed(last, own.at(-1));
+    this.#newest = { issuer: this.#options.issuer, n: this.#n, digest: this.#prev };
   }
 
   /** A crash left this record in the stream alone; a broker that loses it later would leave a gap that nobody could fill. */
@@ -134,6 +141,7 @@ export class AuditChain {
         },
       );
     }
+    this.#newest = { issuer, n, digest: sealed.digest };
   }
 
   /** What the stream still lacks of before. */

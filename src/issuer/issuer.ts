@@ -10,6 +10,8 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { attestorsOf } from "./attestors.ts";
 import { AuditChain } from "./audit-chain.ts";
+import { digestAt } from "./audit-reading.ts";
+import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
@@ -44,6 +46,8 @@ export class Issuer {
   readonly authorities: Authorities;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
+  /** Who keeps checkpoints of the audit chain. */
+  readonly witnesses: AuditWitnesses;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -64,10 +68,12 @@ export class Issuer {
       pages: () => this.entries.pages(),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
+    const { witnesses: settled = { everyMs: 0, witnesses: [] } } = options;
+    this.witnesses = new AuditWitnesses({ ...options, ...settled, newest: () => audit.newest });
     const audit = new AuditChain({
       ...options,
       name: token26(options.issuer),
-      stream: options.auditStream,
+      stream: this.witnesses.guarding(options.auditStream),
     });
     const authorities = new Authorities({
       ...options,
@@ -82,6 +88,7 @@ export class Issuer {
     this.#heads = new Heads({
       ...parts,
       intervalMs: settings.headIntervalMs,
+      audit: () => audit.newest,
       nodes: () => state.list("node-record").length,
     });
     this.#announcer = new Announcer({ ...options, stream: options.eventStream });
@@ -128,9 +135,9 @@ export class Issuer {
   async #open(records: readonly JournalRecord[]): Promise<void> {
     const { epoch, issuer, random } = this.#options;
     await this.#state.open(records.filter((record) => record.kind === "object"));
-    await this.#audit.resume(
-      records.filter((record) => record.kind === "audit").map(({ bytes }) => bytes),
-    );
+    const kept = records.filter((record) => record.kind === "audit").map(({ bytes }) => bytes);
+    await this.#audit.resume(kept);
+    await this.witnesses.compare(async (n) => await digestAt(this.#options, kept, n));
     await this.#state.accept(controlKey, epoch.bytes);
     await this.#state.beginTerm({
       epoch: epoch.number,
@@ -140,6 +147,7 @@ export class Issuer {
     for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
     await this.signAnew();
     await this.#heads.announce();
+    this.witnesses.start();
     this.#scheduleTick();
   }
 
@@ -240,6 +248,7 @@ export class Issuer {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#heads.stop();
+    this.witnesses.stop();
     this.#announcer.stop();
   }
 

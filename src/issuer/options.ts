@@ -6,7 +6,9 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import type { WitnessSettings } from "./audit-witnesses.ts";
 import type {
+  AuditReader,
   AuditStream,
   AuthorityKeys,
   EventStream,
@@ -53,6 +55,10 @@ export interface IssuerOptions {
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;
   readonly auditStream: AuditStream;
+  /** Absent: records that the journal no longer keeps cannot be compared with a witness's. */
+  readonly auditReader?: AuditReader;
+  /** Absent: nobody outside witnesses the audit chain. */
+  readonly witnesses?: WitnessSettings;
   readonly eventStream: EventStream;
   readonly keys: AuthorityKeys;
   readonly clock: Clock;

@@ -76,6 +76,7 @@ describe("a good file", () => {
       maxX509TtlSeconds: 86_400,
       authorityLifetimeMs: 30 * 86_400_000,
       attestors: { joinToken: true, x509pop: undefined },
+      audit: { checkpointEveryMs: 10_000, witnesses: [] },
       log: { level: "info" },
     });
   });

@@ -9,6 +9,7 @@ import type {
   Finding,
   IssuerBus,
   LogMessage,
+  ReadAuditOptions,
   RequestHandler,
   Service,
   TailOptions,
@@ -36,7 +37,7 @@ import type { BusConnection } from "./connection.ts";
 import { examine } from "./doctor.ts";
 import { failure } from "./failures.ts";
 import { LinearWrites } from "./linear-writes.ts";
-import { newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
+import { messagesOf, newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
 import { ensureStreams, type StreamOptions } from "./streams.ts";
 import { tail } from "./tail.ts";
 
@@ -179,6 +180,17 @@ class NatsIssuerBus implements IssuerBus {
 
   tailAudit(options: TailOptions): AsyncIterable<LogMessage> {
     return this.#tail(auditStream, options);
+  }
+
+  async *readAudit(options: ReadAuditOptions): AsyncGenerator<LogMessage, void, undefined> {
+    const subject = auditSubject(options.issuer);
+    const { clock } = this.#options;
+    const connection = this.#connection;
+    try {
+      yield* messagesOf({ connection, stream: auditStream, clock, subject, ...options });
+    } catch (thrown) {
+      throw failure(thrown, { what: `read ${subject}` });
+    }
   }
 
   ensure(): Promise<readonly Drift[]> {
