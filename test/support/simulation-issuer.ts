@@ -1,5 +1,6 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
+import type { WitnessSettings } from "../../src/issuer/audit-witnesses.ts";
 import { Issuer } from "../../src/issuer/issuer.ts";
 import type { AttestorSettings, IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
 import type { Clock } from "../../src/kit/clock.ts";
@@ -22,6 +23,7 @@ export interface SimulationIssuerOptions {
   readonly bus?: MemoryBus;
   readonly settings?: Partial<IssuerSettings>;
   readonly attestors?: AttestorSettings;
+  readonly witnesses?: WitnessSettings;
 }
 
 /** The issuer's name on the memory bus. */
@@ -107,7 +109,7 @@ export class SimulationIssuer {
   }
 
   #ports(life: Life, bus: IssuerBus): IssuerOptions {
-    const { domain, clock, random, attestors } = this.#options;
+    const { domain, clock, random, attestors, witnesses } = this.#options;
     const { journal, keys, log } = this;
     const audit = this.audit.open();
     return {
@@ -120,6 +122,7 @@ export class SimulationIssuer {
       busSeed: Buffer.from("seed of the bus"),
       settings: { ...settings, ...this.#options.settings },
       ...(attestors === undefined ? {} : { attestors }),
+      ...(witnesses === undefined ? {} : { witnesses }),
       journal: {
         append: (records) => life.does(() => journal.append(records)),
         load: () => life.does(() => journal.load()),
