@@ -22,6 +22,7 @@ import { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
+import { Refusals } from "./refusals.ts";
 import { nodeKey, recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
@@ -53,6 +54,7 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
+  readonly #refusals: Refusals;
   /** Where nodes' requests come in. */
   readonly reception: Reception;
   readonly #announced = new Set<string>();
@@ -115,10 +117,12 @@ export class Issuer {
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
     const { nodes } = this;
+    this.#refusals = new Refusals(parts);
     this.reception = new Reception({
       ...parts,
       nodes,
       signing,
+      refusals: this.#refusals,
       heads: this.#heads,
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
@@ -249,6 +253,7 @@ export class Issuer {
     this.#tick?.cancel();
     this.#heads.stop();
     this.witnesses.stop();
+    this.#refusals.stop();
     this.#announcer.stop();
   }
 

@@ -4,6 +4,7 @@ import {
   type EnvelopeSigner,
   type Opened,
 } from "../core/envelope/envelope.ts";
+import { EnvelopeError } from "../core/envelope/error.ts";
 import {
   bundleKey,
   controlKey,
@@ -23,6 +24,7 @@ import type { Announcer } from "./announcer.ts";
 import { Answers } from "./answers.ts";
 import type { Heads } from "./heads.ts";
 import { type EnrolmentKind, enrolmentKindOf, type Nodes } from "./nodes.ts";
+import type { Refusals } from "./refusals.ts";
 import {
   type Admitted,
   admit,
@@ -52,6 +54,7 @@ export interface ReceptionOptions {
   readonly signing: Signing;
   readonly acknowledgements: Acknowledgements;
   readonly announcer: Announcer;
+  readonly refusals: Refusals;
   readonly onAcknowledged: () => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -151,6 +154,7 @@ export class Reception {
       metrics.increment("herald_issuer_requests_refused_total", { code });
       const alarm = code === "KEY_RETIRED" ? { alarm: "retired-key" } : {};
       log.warn({ node, reason: reasonOf(thrown), ...alarm }, "request refused");
+      this.#noteRefusal(node, thrown);
       if (!(thrown instanceof Refusal)) throw thrown;
       const claim = claimOf(bytes);
       // A request that somebody carried to the wrong door is not refused: the one who made it would believe the answer.
@@ -162,6 +166,14 @@ export class Reception {
         signer,
       );
     }
+  }
+
+  /** What the issuer itself could not do is no refusal. */
+  #noteRefusal(nodeToken: string, thrown: unknown): void {
+    if (!(thrown instanceof Refusal || thrown instanceof EnvelopeError)) return;
+    const { state, refusals } = this.#options;
+    const node = state.get("node-record", recordKey(nodeToken))?.node ?? "";
+    refusals.note({ node, code: thrown.code, reason: thrown.message });
   }
 
   async #admit<K extends NodeRequestKind>(

@@ -361,7 +361,7 @@ export type Operator =
 
 /** Refusals of one kind to one sender, told together: a flood of them is one line. */
 export interface RefusedRequests {
-  /** SPIFFE ID of a node that proved its request or that the bus vouches for; empty for a stranger. */
+  /** SPIFFE ID of the node in whose name the requests came, which they need not have proven; empty for a stranger. */
   readonly node: string;
   readonly code: string;
   /** Of the first of them. */
