@@ -221,6 +221,11 @@ export class Issuer {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The newest head's envelope; undefined before the first. */
+  newestHead(): Uint8Array | undefined {
+    return this.#heads.newest;
+  }
+
   /** For readiness: may this issuer sign, and does everything it wrote lie where nodes read it? */
   status(): {
     readonly fenced: boolean;

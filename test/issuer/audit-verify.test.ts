@@ -1,48 +1,12 @@
 import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { sealEnvelope } from "../../src/core/envelope/envelope.ts";
-import type { Payloads } from "../../src/core/envelope/kinds.ts";
 import { controlSigner } from "../../src/core/envelope/signers.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import { ChainCheck, type ChainReport, type SeenPoint } from "../../src/issuer/audit-verify.ts";
+import { extend, type Link } from "../support/audit-records.ts";
 import { type SimulationDomain, simulationDomain } from "../support/simulation-domain.ts";
 
 const start = Date.UTC(2026, 10, 22, 12);
-
-interface Link {
-  readonly bytes: Uint8Array;
-  readonly digest: string;
-  readonly n: bigint;
-}
-
-/** Continues a chain by `count` records, as whoever has the control key can. */
-async function extend(
-  domain: SimulationDomain,
-  before: readonly Link[],
-  count: number,
-  bend: { readonly mark?: string; readonly payload?: Partial<Payloads["audit-record"]> } = {},
-): Promise<readonly Link[]> {
-  const chain = [...before];
-  for (let at = 0; at < count; at += 1) {
-    const n = (chain.at(-1)?.n ?? 0n) + 1n;
-    const record: Payloads["audit-record"] = {
-      td: domain.trustDomain,
-      at: start + Number(n),
-      issuer: domain.issuer,
-      n,
-      prev: chain.at(-1)?.digest ?? "0".repeat(64),
-      action: {
-        kind: "admin",
-        verb: "test",
-        subject: bend.mark ?? "",
-        by: { kind: "unix", uid: 0, pid: 1 },
-      },
-      ...bend.payload,
-    };
-    chain.push({ ...(await sealEnvelope("audit-record", record, domain.signer)), n });
-  }
-  return chain;
-}
 
 function check(
   domain: SimulationDomain,

@@ -8,6 +8,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import * as admin from "../../../src/wire/herald/v1/admin.ts";
+import * as audit from "../../../src/wire/herald/v1/audit.ts";
 import * as authorities from "../../../src/wire/herald/v1/authorities.ts";
 import * as entries from "../../../src/wire/herald/v1/entries.ts";
 import * as nodes from "../../../src/wire/herald/v1/nodes.ts";
@@ -37,6 +38,8 @@ export interface Script {
     authorities.WatchRotationRequest,
     authorities.WatchRotationResponse
   >;
+  readonly describeAudit?: Answer<audit.DescribeAuditRequest, audit.DescribeAuditResponse>;
+  readonly readAudit?: Stream<audit.ReadAuditRequest, audit.ReadAuditResponse>;
   readonly tailEvents?: Stream<admin.TailEventsRequest, admin.TailEventsResponse>;
 }
 
@@ -92,6 +95,10 @@ export async function fakeAdmin(
     listAuthorities: unary(script.listAuthorities),
     rotateAuthority: streaming(script.rotateAuthority),
     watchRotation: streaming(script.watchRotation),
+  });
+  server.addService(audit.AuditServiceClient.service, {
+    describeAudit: unary(script.describeAudit),
+    readAudit: streaming(script.readAudit),
   });
   const path = join(folder.path, "admin.sock");
   await listen(server, path);
