@@ -39,13 +39,13 @@ export function recordLine({ payload }: ShownRecord): string {
 }
 
 /** What happened, in words. */
-export function actionText(action: AuditAction): string {
+function actionText(action: AuditAction): string {
   const tell = words[action.kind] as ((action: AuditAction) => string) | undefined;
   return tell?.(action) ?? jsonText(action);
 }
 
 /** Who gave an order. */
-export function operatorText(by: Operator): string {
+function operatorText(by: Operator): string {
   return by.kind === "unix" ? `uid ${by.uid} (pid ${by.pid})` : `${by.id} (SVID ${by.serial})`;
 }
 

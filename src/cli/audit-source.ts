@@ -32,7 +32,11 @@ export function proven(bytes: Uint8Array, trust: ControlTrust): ShownRecord | st
   }
 }
 
-/** The envelopes of a stream, with their sequences. */
+/**
+ * The envelopes of a stream, with their sequences.
+ *
+ * @yields each as it comes
+ */
 export async function* streamed(
   admin: Admin,
   request: ReadAuditRequest,
@@ -42,7 +46,12 @@ export async function* streamed(
     yield { sequence, bytes: envelope };
 }
 
-/** The lines of a file, an envelope each, one at a time. @throws CliError FILE_FAILED */
+/**
+ * The lines of a file, an envelope each, one at a time.
+ *
+ * @yields each line that is not empty
+ * @throws CliError FILE_FAILED
+ */
 export async function* linesOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const input = createReadStream(path);
   // readline passes no failure on to the one who iterates.

@@ -1,12 +1,24 @@
 import { JoinTokens, type JoinTokensOptions } from "./join-tokens.ts";
-import type { NodesOptions } from "./nodes.ts";
+import { NodeRecords, type NodeRecordsOptions } from "./node-records.ts";
+import { Nodes, type NodesOptions } from "./nodes.ts";
 import type { AttestorSettings } from "./options.ts";
 import { X509Pop } from "./x509pop.ts";
 
-/** The attestors that are switched on, each for the requests that prove to it. */
-export function attestorsOf(
+type Attested = Pick<NodesOptions, "tokens" | "attestors">;
+
+/** The nodes, with the attestors that are switched on. */
+export function openNodes(
+  options: Omit<NodesOptions, "records" | "tokens" | "attestors"> &
+    JoinTokensOptions &
+    NodeRecordsOptions & { readonly attestors?: AttestorSettings },
+): Nodes {
+  return new Nodes({ ...options, records: new NodeRecords(options), ...attestorsOf(options) });
+}
+
+/** Each for the requests that prove to it. */
+function attestorsOf(
   options: JoinTokensOptions & { readonly attestors?: AttestorSettings },
-): Pick<NodesOptions, "tokens" | "attestors"> {
+): Attested {
   const { attestors = { joinToken: true, x509pop: undefined } } = options;
   const tokens = attestors.joinToken ? new JoinTokens(options) : undefined;
   const x509pop =

@@ -25,7 +25,7 @@ const mostHistory = 50;
 export class HoldingsOf {
   readonly #node: SpiffeId;
   readonly #now: number;
-  #svids: HeldSvid[] = [];
+  readonly #svids: HeldSvid[] = [];
   readonly #history: AuditRecord[] = [];
   #refusedCsrs = 0;
   #refusedRequests = 0;

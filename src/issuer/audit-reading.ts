@@ -6,7 +6,7 @@ import { HeraldError } from "../kit/errors.ts";
 import type { AuditReader } from "./ports.ts";
 
 /** Whose chain is read, and by what it is proven. */
-export interface ChainSource {
+interface ChainSource {
   readonly issuer: SpiffeId;
   readonly trust: ControlTrust;
   readonly auditReader?: AuditReader | undefined;
@@ -38,7 +38,7 @@ export async function digestAt(
 }
 
 /** A record of this issuer's chain; undefined for what it did not sign. */
-export function provenRecord(
+function provenRecord(
   { trust, issuer }: ChainSource,
   bytes: Uint8Array,
 ): Opened<"audit-record"> | undefined {

@@ -25,7 +25,7 @@ export interface AuditWitness {
 }
 
 /** A witness, and whether anything may be issued without it. */
-export interface WitnessSetting {
+interface WitnessSetting {
   readonly witness: AuditWitness;
   readonly required: boolean;
 }

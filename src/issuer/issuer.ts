@@ -1,14 +1,13 @@
-import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { resumeAcks } from "./acknowledgement-journal.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
-import { attestorsOf } from "./attestors.ts";
+import { openNodes } from "./attestors.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { digestAt } from "./audit-reading.ts";
 import { AuditWitnesses } from "./audit-witnesses.ts";
@@ -17,13 +16,11 @@ import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import type { NewToken } from "./join-tokens.ts";
-import { NodeRecords } from "./node-records.ts";
-import { Nodes } from "./nodes.ts";
+import type { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { Refusals } from "./refusals.ts";
-import { nodeKey, recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -97,12 +94,12 @@ export class Issuer {
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
-    const records = new NodeRecords({ ...parts, onBanned: (node) => this.#onBanned(node) });
-    this.nodes = new Nodes({
+    const onBanned = (node: SpiffeId): void => this.#onBanned(node);
+    this.nodes = openNodes({
       ...parts,
-      records,
-      ...attestorsOf({ ...parts, pin: trust.pin }),
+      pin: trust.pin,
       ttlSeconds: settings.nodeTtlSeconds,
+      onBanned,
     });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
     const { authorityLifetimeMs } = settings;
@@ -148,7 +145,7 @@ export class Issuer {
       key: termKey,
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
-    for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
+    resumeAcks(records, { ...this.#options, state: this.#state, into: this.acknowledgements });
     await this.signAnew();
     await this.#heads.announce();
     this.witnesses.start();
@@ -278,20 +275,6 @@ export class Issuer {
     this.#advance().catch((thrown: unknown) =>
       this.#options.log.error({ reason: reasonOf(thrown) }, "the rotation could not go on"),
     );
-  }
-
-  #resumeAck(record: JournalRecord): void {
-    const node = this.#state.get("node-record", recordKey(record.key));
-    if (node === undefined) return;
-    try {
-      this.acknowledgements.resume(record.bytes, onlyKey("node", nodeKey(node.current)));
-    } catch (thrown) {
-      if (!(thrown instanceof EnvelopeError)) throw thrown;
-      this.#options.log.info(
-        { node: node.node },
-        "its last acknowledgement was signed with a key since replaced; waiting for a new one",
-      );
-    }
   }
 
   #onWritten(bundle: boolean): void {

@@ -27,7 +27,7 @@ const chain = await (async () => {
     purpose: { kind: "caller", selectors: [], pid: 42 },
   } as const;
   const ended = { ...svid, serial: "4a02", notAfter: noon - hour };
-  let links = await extend(domain, [], 2, { mark: "x\u001b" });
+  let links = await extend(domain, [], { count: 2, mark: "x\u001b" });
   for (const action of [
     { kind: "node-enrolled", node, serial: "4aff", tbsSha256: "02".repeat(32), by: "join_token t" },
     { kind: "svids-issued", node, svids: [svid, ended] },
@@ -40,7 +40,7 @@ const chain = await (async () => {
     },
     { kind: "admin", verb: "node ban", subject: node, by },
   ] as const)
-    links = await extend(domain, links, 1, { payload: { action } });
+    links = await extend(domain, links, { count: 1, payload: { action } });
   return links;
 })();
 
@@ -153,7 +153,7 @@ result           whole
   });
 
   test("TM-I-05: a truncated chain that was signed anew is caught by the witness: exit code 1", async () => {
-    const forged = await extend(domain, chain.slice(0, 3), 5, { mark: "innocent" });
+    const forged = await extend(domain, chain.slice(0, 3), { count: 5, mark: "innocent" });
     using admin = await showing(forged, [2, 5]);
     const ran = await herald(["audit", "verify", "--json", "--admin", admin.address]);
     expect(ran.code).toBe(1);

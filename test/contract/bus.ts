@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { token26, trustDomainToken } from "../../src/core/envelope/object-keys.ts";
-import type { BusRequest, IssuerBus, LogMessage, NodeBus } from "../../src/events/bus.ts";
+import type { BusRequest, IssuerBus, NodeBus } from "../../src/events/bus.ts";
 import { families, maxObjectBytes, requestKinds } from "../../src/events/subjects.ts";
+import { auditReading } from "./bus-audit.ts";
 import { BusRecorder, bytes, collect, never, text } from "./bus-recorder.ts";
 
 /** A bus to try: each call opens a new process' face of the same broker. */
@@ -39,6 +40,7 @@ export function busContract(title: string, open: () => Promise<BusRig>): void {
     describe("what nodes hear", () => hearing(world));
     describe("requests", () => requests(world));
     describe("audit and events", () => logs(world));
+    describe("reading the audit", () => auditReading(() => issuer));
   });
 }
 
@@ -263,26 +265,6 @@ function logs(world: World): void {
       if (found.length === words.length) break;
     }
     expect(found).toEqual(words);
-  });
-
-  test("one issuer's audit chain is read from its first record to its last, and then ends", async () => {
-    const words = Array.from({ length: 30 }, (_, at) => `record ${at}`);
-    for (const word of words) {
-      await world.issuer.appendAudit("reading", bytes(word));
-      await world.issuer.appendAudit("another", bytes(`not ${word}`));
-    }
-    const read = async (issuer: string, from: number): Promise<readonly LogMessage[]> => {
-      const found: LogMessage[] = [];
-      for await (const record of world.issuer.readAudit({ issuer, from, signal: never() }))
-        found.push(record);
-      return found;
-    };
-    const all = await read("reading", 1);
-    expect(all.map((record) => text(record.bytes))).toEqual(words);
-    const tenth = all[10]?.sequence ?? 0;
-    const rest = await read("reading", tenth);
-    expect(rest.map((record) => text(record.bytes))).toEqual(words.slice(10));
-    expect(await read("nobody", 1)).toEqual([]);
   });
 
   test("an audit chain has no fork: the second process of a name is refused", async () => {

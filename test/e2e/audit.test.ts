@@ -135,7 +135,8 @@ describe("the audit chain and its witnesses", () => {
       n: 1000n,
       digest: "0".repeat(64),
     };
-    appendFileSync(file, `${(await sealEnvelope("audit-checkpoint", beyond, signer)).bytes}\n`);
+    const forged = (await sealEnvelope("audit-checkpoint", beyond, signer)).bytes;
+    appendFileSync(file, `${forged.toString("utf8")}\n`);
     expectTold(await runHerald(["issuer", "--config", fleet.issuerConfig]), {
       happened:
         /audit chain ends at record \d+, and the witness file .* has seen record 1000: it was cut off/,

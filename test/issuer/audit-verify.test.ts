@@ -28,7 +28,7 @@ function seenBy(domain: SimulationDomain, chain: readonly Link[], n: number): Se
 }
 
 const domain = await simulationDomain(start);
-const whole = await extend(domain, [], 20);
+const whole = await extend(domain, [], { count: 20 });
 
 describe("a chain as it stands", () => {
   test("that is whole has no finding, and says how far it goes", () => {
@@ -68,20 +68,20 @@ describe("a chain as it stands", () => {
   });
 
   test("INV-9: one number with two contents is a fork, told at its number", async () => {
-    const other = (await extend(domain, whole.slice(0, 7), 1, { mark: "other" }))[7];
+    const other = (await extend(domain, whole.slice(0, 7), { count: 1, mark: "other" }))[7];
     if (other === undefined) throw new RangeError("no record");
     expect(faults(check(domain, whole.toSpliced(8, 0, other)))).toEqual(["FORK 8"]);
   });
 
   test("INV-9: a record that was exchanged shows at the one behind it", async () => {
-    const other = (await extend(domain, whole.slice(0, 7), 1, { mark: "other" }))[7];
+    const other = (await extend(domain, whole.slice(0, 7), { count: 1, mark: "other" }))[7];
     if (other === undefined) throw new RangeError("no record");
     expect(faults(check(domain, whole.toSpliced(7, 1, other)))).toEqual(["LINK 9"]);
   });
 
   test("INV-9: a chain begun anew in the middle", async () => {
     const record = { prev: "1".repeat(64) };
-    const begun = await extend(domain, [], 1, { payload: record });
+    const begun = await extend(domain, [], { count: 1, payload: record });
     expect(faults(check(domain, begun))).toEqual(["LINK 1"]);
   });
 });
@@ -89,10 +89,10 @@ describe("a chain as it stands", () => {
 describe("who signed", () => {
   test("TM-I-05: another issuer's record, and one by another issuer's control key", async () => {
     const issuer = parseSpiffeId("spiffe://example.org/herald/issuer/two");
-    const foreign = await extend(domain, whole.slice(0, 3), 1, { payload: { issuer } });
+    const foreign = await extend(domain, whole.slice(0, 3), { count: 1, payload: { issuer } });
     expect(faults(check(domain, foreign))).toEqual(["ORDER 4"]);
     const checking = new ChainCheck({ issuer, trust: domain.trust(), seen: [] });
-    const first = await extend(domain, [], 1, { payload: { issuer } });
+    const first = await extend(domain, [], { count: 1, payload: { issuer } });
     for (const { bytes } of first) checking.take(bytes);
     expect(faults(checking.end())).toEqual(["CERTIFICATE 1"]);
   });
@@ -101,9 +101,11 @@ describe("who signed", () => {
     const own = generateKeyPairSync("ed25519").privateKey;
     const certificate = Buffer.from(domain.signer.accompanied.certificate ?? "", "base64");
     const stranger = { ...domain, signer: controlSigner(own, certificate) };
-    expect(faults(check(domain, await extend(stranger, [], 1)))).toEqual(["SIGNATURE 1"]);
+    expect(faults(check(domain, await extend(stranger, [], { count: 1 })))).toEqual([
+      "SIGNATURE 1",
+    ]);
     const at = start - 2 * 86_400_000;
-    expect(faults(check(domain, await extend(domain, [], 1, { payload: { at } })))).toEqual([
+    expect(faults(check(domain, await extend(domain, [], { count: 1, payload: { at } })))).toEqual([
       "CERTIFICATE 1",
     ]);
   });
@@ -112,7 +114,7 @@ describe("who signed", () => {
 describe("re-signing a truncated chain is caught by the witness (TM-I-05)", () => {
   test("cut and signed anew, longer than before: it is told between which numbers", async () => {
     // The attacker holds the control key, so the chain alone shows nothing.
-    const forged = await extend(domain, whole.slice(0, 12), 15, { mark: "innocent" });
+    const forged = await extend(domain, whole.slice(0, 12), { count: 15, mark: "innocent" });
     expect(check(domain, forged).findings).toEqual([]);
     const seen = [5, 10, 15, 20].map((n) => seenBy(domain, whole, n));
     const report = check(domain, forged, seen);

@@ -10,14 +10,21 @@ export interface Link {
 }
 
 /** When the first record of such a chain was made. */
-export const chainStart: number = Date.UTC(2026, 10, 22, 12);
+const chainStart: number = Date.UTC(2026, 10, 22, 12);
 
 /** Continues a chain by `count` records, as whoever has the control key can. */
 export async function extend(
   domain: SimulationDomain,
   before: readonly Link[],
-  count: number,
-  bend: { readonly mark?: string; readonly payload?: Partial<Payloads["audit-record"]> } = {},
+  {
+    count,
+    mark = "",
+    payload = {},
+  }: {
+    readonly count: number;
+    readonly mark?: string;
+    readonly payload?: Partial<Payloads["audit-record"]>;
+  },
 ): Promise<readonly Link[]> {
   const chain = [...before];
   for (let at = 0; at < count; at += 1) {
@@ -31,10 +38,10 @@ export async function extend(
       action: {
         kind: "admin",
         verb: "test",
-        subject: bend.mark ?? "",
+        subject: mark,
         by: { kind: "unix", uid: 0, pid: 1 },
       },
-      ...bend.payload,
+      ...payload,
     };
     chain.push({ ...(await sealEnvelope("audit-record", record, domain.signer)), n });
   }

@@ -57,6 +57,7 @@ export async function newestOfEach(
 /**
  * The messages of one subject of a stream from sequence `from` on, up to the newest as of the call, in order. A page is read when the one before was
  * taken, so memory holds one page.
+ * @yields each message
  * @throws EventsError BUS_TIMEOUT, BUS_UNREACHABLE; and what nats.js throws
  */
 export async function* messagesOf(
@@ -68,11 +69,12 @@ export async function* messagesOf(
 ): AsyncGenerator<StoredMessage, void, undefined> {
   const { connection, stream, subject, signal } = options;
   const last = (await newestMessage(connection.nats(), { stream, subject }))?.sequence ?? 0;
-  for (let next = options.from; next <= last && !signal.aborted; ) {
+  const ended = (): boolean => signal.aborted;
+  for (let next = options.from; next <= last && !ended(); ) {
     const { messages } = await readPage(options, next, subject);
     next = following(messages, next);
     for (const message of messages) {
-      if (message.sequence > last || signal.aborted) return;
+      if (message.sequence > last || ended()) return;
       yield message;
     }
     if (messages.length === 0) return;
