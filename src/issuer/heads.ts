@@ -25,7 +25,7 @@ export interface HeadsOptions {
   readonly log: Log;
   readonly intervalMs: number;
   /** Where this issuer's audit chain stands. */
-  readonly audit: () => AuditPoint | undefined;
+  readonly audit: { readonly newest: AuditPoint | undefined };
   /** How many nodes there are: their acknowledgements of one change are spread the wider the more they are. */
   readonly nodes: () => number;
 }
@@ -90,7 +90,7 @@ export class Heads {
       const ref = state.ref(key);
       if (ref !== undefined) objects[key] = ref;
     }
-    const audit = this.#options.audit();
+    const audit = this.#options.audit.newest;
     const head = {
       td: trustDomain,
       at: now,

@@ -20,7 +20,6 @@ import type { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
-import { Refusals } from "./refusals.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -51,7 +50,6 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
-  readonly #refusals: Refusals;
   /** Where nodes' requests come in. */
   readonly reception: Reception;
   readonly #announced = new Set<string>();
@@ -61,7 +59,7 @@ export class Issuer {
 
   private constructor(options: IssuerOptions) {
     this.#options = options;
-    const { trust, journal, settings } = options;
+    const { journal, settings } = options;
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
@@ -87,7 +85,6 @@ export class Issuer {
     this.#heads = new Heads({
       ...parts,
       intervalMs: settings.headIntervalMs,
-      audit: () => audit.newest,
       nodes: () => state.list("node-record").length,
     });
     this.#announcer = new Announcer({ ...options, stream: options.eventStream });
@@ -95,12 +92,7 @@ export class Issuer {
     this.entries = entries;
     this.authorities = authorities;
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
-    this.nodes = openNodes({
-      ...parts,
-      pin: trust.pin,
-      ttlSeconds: settings.nodeTtlSeconds,
-      onBanned,
-    });
+    this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
     const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
@@ -113,13 +105,10 @@ export class Issuer {
       ...parts,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
-    const { nodes } = this;
-    this.#refusals = new Refusals(parts);
     this.reception = new Reception({
       ...parts,
-      nodes,
+      nodes: this.nodes,
       signing,
-      refusals: this.#refusals,
       heads: this.#heads,
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
@@ -255,7 +244,7 @@ export class Issuer {
     this.#tick?.cancel();
     this.#heads.stop();
     this.witnesses.stop();
-    this.#refusals.stop();
+    this.reception.stop();
     this.#announcer.stop();
   }
 

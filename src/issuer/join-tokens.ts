@@ -3,8 +3,7 @@ import { formatJoinString, keyOfSeed } from "../core/envelope/join-string.ts";
 import { keyIdOf } from "../core/envelope/pae.ts";
 import type { EnrolRequest, TokenState } from "../core/envelope/payloads.ts";
 import { spkiOf } from "../core/envelope/signers.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import { type ControlTrust, onlyKey } from "../core/envelope/trust.ts";
 import { parseSpiffeId, type SpiffeId, trustDomainId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
@@ -25,8 +24,7 @@ const keptDeadMs = 24 * 3_600_000;
 const reindexMs = 1000;
 
 export interface JoinTokensOptions {
-  readonly trustDomain: TrustDomain;
-  readonly pin: string;
+  readonly trust: ControlTrust;
   readonly state: SignedState;
   readonly clock: Clock;
   readonly random: Random;
@@ -55,7 +53,7 @@ export class JoinTokens implements NodeAttestor {
   /** Which node a token of this name is for. */
   nodeOf(nodeName: string): SpiffeId {
     return parseSpiffeId(
-      `${trustDomainId(this.#options.trustDomain)}/herald/node/join_token/${nodeName}`,
+      `${trustDomainId(this.#options.trust.trustDomain)}/herald/node/join_token/${nodeName}`,
     );
   }
 
@@ -63,7 +61,7 @@ export class JoinTokens implements NodeAttestor {
   async create(
     wanted: NewToken,
   ): Promise<{ readonly joinString: string; readonly expires: number }> {
-    const { random, clock, pin, state } = this.#options;
+    const { random, clock, trust, state } = this.#options;
     const id = newId(random);
     const seed = random.bytes(32);
     const expires = clock.now() + tokenLifeMs;
@@ -76,7 +74,7 @@ export class JoinTokens implements NodeAttestor {
       },
     ]);
     this.#reindex();
-    return { joinString: formatJoinString({ token: id, seed, pin }), expires };
+    return { joinString: formatJoinString({ token: id, seed, pin: trust.pin }), expires };
   }
 
   attest(bytes: Uint8Array): Attested {
@@ -109,7 +107,8 @@ export class JoinTokens implements NodeAttestor {
   }
 
   #redeemable(payload: EnrolRequest, token: TokenState | undefined): TokenState {
-    const { trustDomain, pin, clock } = this.#options;
+    const { clock } = this.#options;
+    const { trustDomain, pin } = this.#options.trust;
     if (token === undefined || payload.token !== token.token)
       throw new Refusal(
         "TOKEN_UNKNOWN",

@@ -22,9 +22,10 @@ import type { Metrics } from "../kit/metrics.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import type { Announcer } from "./announcer.ts";
 import { Answers } from "./answers.ts";
+import type { AuditChain } from "./audit-chain.ts";
 import type { Heads } from "./heads.ts";
 import { type EnrolmentKind, enrolmentKindOf, type Nodes } from "./nodes.ts";
-import type { Refusals } from "./refusals.ts";
+import { Refusals } from "./refusals.ts";
 import {
   type Admitted,
   admit,
@@ -54,7 +55,7 @@ export interface ReceptionOptions {
   readonly signing: Signing;
   readonly acknowledgements: Acknowledgements;
   readonly announcer: Announcer;
-  readonly refusals: Refusals;
+  readonly audit: AuditChain;
   readonly onAcknowledged: () => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -65,10 +66,12 @@ export interface ReceptionOptions {
 export class Reception {
   readonly #options: ReceptionOptions;
   readonly #answers: Answers;
+  readonly #refusals: Refusals;
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
     this.#answers = new Answers(options.clock);
+    this.#refusals = new Refusals(options);
   }
 
   /** Answers a request off the bus; `node` is the token in its subject. Rejects where silence is the right answer: to bytes nobody proved. */
@@ -140,6 +143,11 @@ export class Reception {
     });
   }
 
+  /** Nothing more is recorded. */
+  stop(): void {
+    this.#refusals.stop();
+  }
+
   async #answer(
     kindOf: (claim: Claim) => NodeRequestKind | EnrolmentKind | undefined,
     { node, bytes }: { readonly node: string; readonly bytes: Uint8Array },
@@ -171,9 +179,8 @@ export class Reception {
   /** What the issuer itself could not do is no refusal. */
   #noteRefusal(nodeToken: string, thrown: unknown): void {
     if (!(thrown instanceof Refusal || thrown instanceof EnvelopeError)) return;
-    const { state, refusals } = this.#options;
-    const node = state.get("node-record", recordKey(nodeToken))?.node ?? "";
-    refusals.note({ node, code: thrown.code, reason: thrown.message });
+    const node = this.#options.state.get("node-record", recordKey(nodeToken))?.node ?? "";
+    this.#refusals.note({ node, code: thrown.code, reason: thrown.message });
   }
 
   async #admit<K extends NodeRequestKind>(

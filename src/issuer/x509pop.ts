@@ -6,13 +6,8 @@ import {
   type VerifyingKey,
   verifyingKey,
 } from "../core/envelope/envelope.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
-import {
-  parseSpiffeId,
-  type SpiffeId,
-  type TrustDomain,
-  trustDomainId,
-} from "../core/spiffe/spiffe-id.ts";
+import { type ControlTrust, onlyKey } from "../core/envelope/trust.ts";
+import { parseSpiffeId, type SpiffeId, trustDomainId } from "../core/spiffe/spiffe-id.ts";
 import { endOf, findPath } from "../core/svid/path.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import { oid } from "../core/x509/oid.ts";
@@ -34,8 +29,7 @@ export interface X509PopSettings {
 }
 
 export interface X509PopOptions extends X509PopSettings {
-  readonly trustDomain: TrustDomain;
-  readonly pin: string;
+  readonly trust: ControlTrust;
   readonly clock: Clock;
 }
 
@@ -56,7 +50,8 @@ export class X509Pop implements NodeAttestor {
   }
 
   attest(bytes: Uint8Array): Attested {
-    const { trustDomain, pin, clock, labels } = this.#options;
+    const { clock, labels } = this.#options;
+    const { trustDomain, pin } = this.#options.trust;
     let leaf: Certificate | undefined;
     const { payload, digest } = openEnvelope(bytes, ["x509pop-enrol-request"], {
       keyFor: (kind, signature) => {
@@ -111,7 +106,9 @@ export class X509Pop implements NodeAttestor {
         "the certificate gives no usable node name by the issuer's attestors.x509pop.name: it lacks that part, has it twice, or in other characters than A-Z a-z 0-9 . _ -",
       );
     }
-    return parseSpiffeId(`${trustDomainId(this.#options.trustDomain)}/herald/node/x509pop/${name}`);
+    return parseSpiffeId(
+      `${trustDomainId(this.#options.trust.trustDomain)}/herald/node/x509pop/${name}`,
+    );
   }
 }
 
