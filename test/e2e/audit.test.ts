@@ -59,6 +59,15 @@ describe("a banned node (TM-N-04)", () => {
     const after = await held();
     expect(after.svids).toEqual(before.svids);
     expect(after.history.at(-1)?.action).toMatchObject({ kind: "admin", verb: "node ban" });
+    // What the node itself keeps is a witness: it held a head that names the chain.
+    const heads = join(node.folder, "state", "state");
+    const verified = await herald(fleet, "audit", "verify", "--json", "--head", heads);
+    expect(JSON.parse(verified.out)).toMatchObject({
+      whole: true,
+      witnesses: expect.arrayContaining([
+        expect.objectContaining({ by: `heads ${heads}`, problem: "" }),
+      ]) as unknown,
+    });
     const shown = await herald(fleet, "audit", "show", before.svids[0]?.serial ?? "", "--json");
     expect(JSON.parse(shown.out)).toMatchObject({ action: { kind: "svids-issued" } });
     expect((await herald(fleet, "node", "list", "--banned")).out).toContain("banned");

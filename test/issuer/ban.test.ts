@@ -59,6 +59,39 @@ describe("a banned node gets nothing", () => {
     expect(signed).toBe(0);
   });
 
+  test.for(["node-enrolled", "node-renewed"] as const)(
+    "TM-N-04: a node's own certificate is not signed either: banned right behind %s",
+    async (kind) => {
+      const office = await openOffice();
+      const { host } = office;
+      const node = kind === "node-renewed" ? await office.node("east") : office.stranger("east");
+      const joinString = kind === "node-enrolled" ? await office.token("east") : "";
+      let signed = 0;
+      host.keys.onSign = () => {
+        signed += 1;
+      };
+      const banned = Promise.withResolvers<void>();
+      host.audit.onAppended = ({ payload }) => {
+        if (payload.action.kind === kind)
+          recordsOf(office).ban(node.id).then(banned.resolve, banned.reject);
+      };
+      const append = host.journal.append.bind(host.journal);
+      host.journal.append = async (records) => {
+        await append(records);
+        if (records.some(({ kind: of }) => of === "audit")) await banned.promise;
+      };
+      const answer =
+        kind === "node-enrolled"
+          ? await node.enrol(joinString)
+          : await node.send(
+              "renew-request",
+              await node.request("renew-request", { csr: await csrOf(keyPair()) }),
+            );
+      expect(verdictOf(answer)).toBe("NODE_BANNED");
+      expect(signed).toBe(0);
+    },
+  );
+
   test("TM-N-04: an answer that was given before is not given again", async () => {
     const office = await openOffice();
     const joinString = await office.token("east");
