@@ -17,11 +17,13 @@ import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
-import type { Admitted } from "./requests.ts";
+import { type Admitted, recordKeyOf, refuseUnwelcome } from "./requests.ts";
+import type { SignedState } from "./signed-state.ts";
 
 export interface SigningOptions {
   readonly trustDomain: TrustDomain;
   readonly signer: EnvelopeSigner;
+  readonly state: SignedState;
   readonly entries: Entries;
   readonly authorities: Authorities;
   readonly audit: AuditChain;
@@ -74,6 +76,7 @@ export class Signing {
       wanted.map((one) => one.linted),
       () => ({ kind: "svids-issued", node: node.node, svids: issued }),
     );
+    refuseUnwelcome(this.#options.state.get("node-record", recordKeyOf(node.node)));
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
     const answer = { td: trustDomain, at: clock.now(), request: request.digest, results };

@@ -19,6 +19,11 @@ describe("every verb", () => {
 
   test("is one of those that the design names", () => {
     expect(verbs.map((verb) => verb.join(" ")).toSorted()).toEqual([
+      "audit export",
+      "audit node",
+      "audit show",
+      "audit tail",
+      "audit verify",
       "ca list",
       "ca rotate",
       "config check",
@@ -33,7 +38,11 @@ describe("every verb", () => {
       "init",
       "issuer",
       "node",
+      "node ban",
+      "node evict",
+      "node label",
       "node list",
+      "node show",
       "node token",
       "svid list",
       "svid mint",

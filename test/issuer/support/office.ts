@@ -32,7 +32,7 @@ export interface Office {
 /** Opens one. */
 export async function openOffice(
   settings: Partial<IssuerSettings> = {},
-  parts: Pick<SimulationIssuerOptions, "upstream"> = {},
+  more: Partial<SimulationIssuerOptions> = {},
 ): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());
@@ -41,7 +41,7 @@ export async function openOffice(
     clock,
     random: new SeededRandom(1),
     settings,
-    ...parts,
+    ...more,
   });
   await host.start();
   const office: Office = {
