@@ -2,9 +2,10 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
-import type { AuthorityUse } from "../core/envelope/payloads.ts";
+import type { AuthorityUse, ManifestState } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
-import { selectsNode } from "../core/policy/entry.ts";
+import { compareVersions, type Version } from "../core/envelope/version.ts";
+import { type Entry, selectsNode } from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
 import type { WorkloadView } from "../core/svid/workload-view.ts";
 import type { KeyMaker } from "../core/x509/key-pair.ts";
@@ -133,8 +134,9 @@ export class NodeService {
   watch(
     selectors: readonly Selector[],
     onChange: (view: WorkloadView) => void,
+    pid = 0,
   ): { current(): WorkloadView; close(): void } {
-    return this.#workloads.watch(selectors, onChange);
+    return this.#workloads.watch(selectors, onChange, pid);
   }
 
   /** Pins of the broker's keys that the newest bundle tells. */
@@ -197,13 +199,14 @@ export class NodeService {
     const traits = { id: identity.id, labels: manifest?.labels ?? {} };
     const entries = [
       ...state.shared.filter((entry) => selectsNode(entry.nodes, traits)),
-      ...(manifest?.entries ?? []),
+      ...(manifest === undefined ? [] : ownEntries(manifest, state.sharedVersion)),
     ];
     if (manifest?.banned === true)
       log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
     const bundle = this.#view.get("bundle");
     this.#workloads.update({
       entries,
+      node: traits,
       bundle: bundle === undefined ? undefined : this.#parsed(bundle),
       activeAuthority: bundle?.payload.activeAuthority ?? "",
       synced: state.synced,
@@ -299,6 +302,11 @@ export class NodeService {
     this.#reporter.changed();
     this.#scheduleRenewal();
   }
+}
+
+/** A manifest may come before the group index that it goes with; until then what was before it is in force, so that one object switches both over. */
+function ownEntries(manifest: ManifestState, shared: Version): readonly Entry[] {
+  return compareVersions(shared, manifest.goesWith) < 0 ? manifest.before : manifest.entries;
 }
 
 /** The bus of a node that must not use it. */

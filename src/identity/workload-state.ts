@@ -1,17 +1,29 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
-import type { Entry } from "../core/policy/entry.ts";
+import type { Entry, NodeTraits } from "../core/policy/entry.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { WorkloadView } from "../core/svid/workload-view.ts";
 
 /** What the node's state says about its workloads. */
 export interface WorkloadState {
   /** Entries that hold on this node. */
   readonly entries: readonly Entry[];
+  /** This node, as its manifest names it: templates take labels from it. */
+  readonly node: NodeTraits;
   readonly bundle: Bundle | undefined;
   /** Key id of the authority that signs now; empty when unknown. */
   readonly activeAuthority: string;
   /** False until the state was read once. */
   readonly synced: boolean;
 }
+
+/** Before anything was read. */
+export const noState: WorkloadState = {
+  entries: [],
+  node: { id: "spiffe://unknown" as SpiffeId, labels: {} },
+  bundle: undefined,
+  activeAuthority: "",
+  synced: false,
+};
 
 /** Whether all is the same but the entries. */
 export function isSameTrust(a: WorkloadState, b: WorkloadState): boolean {

@@ -2,7 +2,7 @@ import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
-import type { Entry } from "../core/policy/entry.ts";
+import type { Entry, NewEntry } from "../core/policy/entry.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -10,7 +10,8 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
-import { Entries, type NewEntry } from "./entries.ts";
+import { Entries } from "./entries.ts";
+import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
@@ -37,6 +38,7 @@ export interface Order {
 /** One issuer: state, entries, nodes, authorities and their rotation, behind the bus, the enrolment endpoint and the admin API. */
 export class Issuer {
   readonly entries: Entries;
+  readonly entryOrders: EntryOrders;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
   readonly rotation: Rotation;
@@ -84,6 +86,11 @@ export class Issuer {
     this.#announcer = new Announcer({ ...options, stream: options.eventStream });
     this.acknowledgements = acknowledgements;
     this.entries = entries;
+    this.entryOrders = new EntryOrders({
+      entries,
+      announcer: this.#announcer,
+      carryOut: async (order, run) => await this.carryOut(order, run),
+    });
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
@@ -134,22 +141,16 @@ export class Issuer {
     this.#scheduleTick();
   }
 
-  async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry create", subject: wanted.spiffeId, by },
-      async () => await this.entries.create(wanted),
-    );
-    this.#announcer.announce("entry.created", entry.spiffeId, { entry: entry.id });
-    return entry;
+  async createEntry(
+    wanted: NewEntry,
+    by: Operator,
+    allowed: ReadonlySet<string> = new Set(),
+  ): Promise<Entry> {
+    return await this.entryOrders.create(wanted, by, allowed);
   }
 
   async deleteEntry(id: string, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry delete", subject: id, by },
-      async () => await this.entries.delete(id),
-    );
-    this.#announcer.announce("entry.deleted", entry.spiffeId, { entry: id });
-    return entry;
+    return await this.entryOrders.delete({ id }, by);
   }
 
   async createToken(
