@@ -49,6 +49,18 @@ export function authorityUses(
   return uses;
 }
 
+/** When the next SVID, or entry, ends; infinity for never. */
+export function nextEnd(
+  held: Iterable<Held>,
+  entries: readonly { readonly expiresAt: number }[],
+  now: number,
+): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const { notAfter } of held) if (notAfter > now) next = Math.min(next, notAfter);
+  for (const { expiresAt } of entries) if (expiresAt > now) next = Math.min(next, expiresAt);
+  return next;
+}
+
 function leafOf(chain: readonly Uint8Array[]): Certificate {
   const [leaf] = chain;
   if (leaf === undefined) throw new IdentityError("BAD_REPLY", "the certificate chain is empty");

@@ -3,6 +3,7 @@ import type { Purpose, SignItem } from "../core/envelope/payloads.ts";
 import { type Entry, isExpired, type NodeTraits } from "../core/policy/entry.ts";
 import { grantOf } from "../core/policy/grant.ts";
 import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
+import type { WorkloadView } from "../core/svid/workload-view.ts";
 import { createCsr } from "../core/x509/csr.ts";
 import type { KeyPair } from "../core/x509/key-pair.ts";
 import { HeraldError } from "../kit/errors.ts";
@@ -14,6 +15,17 @@ interface Asker {
   readonly selectors: ReadonlySet<Selector>;
   /** 0 when unknown. */
   readonly pid: number;
+}
+
+/** Somebody who is told of each change of what it is given. */
+export interface Watcher extends Asker {
+  readonly onChange: (view: WorkloadView) => void;
+  view: WorkloadView;
+}
+
+/** Does the entry fit whoever asks? */
+export function isFor(entry: Entry, asker: Asker): boolean {
+  return selectorsMatch(entry.selectors, asker.selectors);
 }
 
 /**
@@ -49,7 +61,7 @@ function wants(
       continue;
     }
     for (const asker of askers) {
-      if (!selectorsMatch(entry.selectors, asker.selectors)) continue;
+      if (!isFor(entry, asker)) continue;
       const found = forAsker(entry, asker, at);
       if (typeof found === "string") unresolved.push({ entry: entry.id, reason: found });
       else if (!wanted.has(found.entry.id)) wanted.set(found.entry.id, found);

@@ -11,12 +11,12 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import { authorityUses, type Held, heldOf, servable } from "./held.ts";
+import { authorityUses, type Held, heldOf, nextEnd, servable } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
 import { viewOf } from "./view.ts";
-import { entryOfName, leftOver, signItem, WantedSvids } from "./wanted.ts";
+import { entryOfName, isFor, leftOver, signItem, WantedSvids, type Watcher } from "./wanted.ts";
 import {
   isSameEntries,
   isSameTrust,
@@ -47,13 +47,6 @@ export interface WorkloadIdentitiesOptions {
   readonly metrics: Metrics;
   /** Called when the set of SVIDs, or which authorities signed them, has changed. */
   readonly onChange: () => void;
-}
-
-interface Watcher {
-  readonly selectors: ReadonlySet<Selector>;
-  readonly pid: number;
-  readonly onChange: (view: WorkloadView) => void;
-  view: WorkloadView;
 }
 
 /**
@@ -124,17 +117,15 @@ export class WorkloadIdentities {
     const held = new Set(selectors);
     const watcher: Watcher = { selectors: held, pid, onChange, view: this.#viewOf(held) };
     this.#watchers.add(watcher);
-    const lacks = watcher.view.synced !== this.#state.synced;
-    this.#wanted.forget();
-    // What is not kept warm is signed when somebody comes for it.
-    if (lacks) this.#replan();
-    return {
-      current: () => watcher.view,
-      close: () => {
-        this.#watchers.delete(watcher);
-        this.#wanted.forget();
-      },
+    // What is not kept warm is signed, and from then on renewed, when somebody comes for it.
+    const isCold = this.#state.entries.some((entry) => !entry.keepWarm && isFor(entry, watcher));
+    if (isCold) this.#wanted.forget();
+    if (isCold) this.#replan();
+    const close = (): void => {
+      this.#watchers.delete(watcher);
+      this.#wanted.forget();
     };
+    return { current: () => watcher.view, close };
   }
 
   /** For acknowledgements: how many live SVIDs each authority signed, and until when they live. */
@@ -201,11 +192,7 @@ export class WorkloadIdentities {
 
   #schedule(at: number, now: number): void {
     const { entries } = this.#state;
-    const ends = [
-      ...[...this.#held.values()].map((held) => held.notAfter),
-      ...entries.map(({ expiresAt }) => expiresAt),
-    ].filter((end) => end > now);
-    const wake = ends.reduce((first, end) => Math.min(first, end), at);
+    const wake = Math.min(at, nextEnd(this.#held.values(), entries, now));
     this.#timer?.cancel();
     if (!Number.isFinite(wake)) return;
     this.#timer = this.#options.clock.after(Math.max(1, wake - now), () => {

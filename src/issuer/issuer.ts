@@ -3,7 +3,7 @@ import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry, NewEntry } from "../core/policy/entry.ts";
-import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
@@ -114,6 +114,10 @@ export class Issuer {
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
     });
+  }
+
+  get trustDomain(): TrustDomain {
+    return this.#options.trustDomain;
   }
 
   /** Opens the journal, mends the store, takes a term, signs what nodes read anew, and sends the first head. */

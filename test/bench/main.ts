@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<Result>>> = {
   "entry-to-envoy": async () => await (await import("./entry-to-envoy.ts")).entryToEnvoy(),
   "rotation-to-envoy": async () => await (await import("./rotation-to-envoy.ts")).rotationToEnvoy(),
   signing: async () => await (await import("./signing.ts")).signing(),
+  entries: async () => await (await import("./entries.ts")).entries(),
   restart: async () => await (await import("./restart.ts")).restart(),
 };
 

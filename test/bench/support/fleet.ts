@@ -15,6 +15,7 @@ import {
   type CreateEntryResponse,
   type Entry,
   EntryServiceClient,
+  EntrySpec,
 } from "../../../src/wire/herald/v1/entries.ts";
 import {
   type CreateJoinTokenResponse,
@@ -61,6 +62,7 @@ export class Fleet implements AsyncDisposable {
   readonly nodes: FleetNode[] = [];
   readonly #programs: Program[] = [];
   #admin: AdminClients | undefined;
+  #issuer: Program | undefined;
 
   static async start(nodes: readonly string[]): Promise<Fleet> {
     const fleet = new Fleet();
@@ -77,6 +79,15 @@ export class Fleet implements AsyncDisposable {
     return this.#clients.authorities;
   }
 
+  get entries(): EntryServiceClient {
+    return this.#clients.entries;
+  }
+
+  get issuer(): Program {
+    if (this.#issuer === undefined) throw new Error("the fleet has not started");
+    return this.#issuer;
+  }
+
   get #clients(): AdminClients {
     if (this.#admin === undefined) throw new Error("the fleet has not started");
     return this.#admin;
@@ -91,14 +102,10 @@ export class Fleet implements AsyncDisposable {
 
   /** Creates an entry for this user's processes on every node. */
   async createEntry(spiffeId: string): Promise<Entry> {
+    const selectors = [`unix:uid:${process.getuid?.() ?? 0}`];
     const request = {
-      spiffeId,
-      nodes: { ids: [], labels: new Map<string, string>() },
-      selectors: [`unix:uid:${process.getuid?.() ?? 0}`],
-      x509TtlSeconds: 0,
-      dnsNames: [],
-      hint: "",
-      priority: 0,
+      entry: { ...EntrySpec.decode(new Uint8Array()), spiffeId, selectors },
+      allow: [],
     };
     const { entry } = await answer<CreateEntryResponse>((done) =>
       this.#clients.entries.createEntry(request, done),
@@ -147,7 +154,7 @@ export class Fleet implements AsyncDisposable {
       args: ["-c", join(dir, "nats", "nats-server.conf")],
       isReady: (text) => text.includes("Server is ready"),
     });
-    await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
+    this.#issuer = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
     const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
     const { target, credentials, options } = dial;
     this.#admin = {
