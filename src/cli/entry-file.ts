@@ -125,8 +125,8 @@ function contentOf(path: string, text: string): unknown {
 function entriesIn(path: string, content: unknown): readonly unknown[] {
   // An empty file declares that there are none.
   if (content === null || content === undefined) return [];
-  const list: unknown =
-    typeof content === "object" && "entries" in content ? content.entries : content;
+  const wrapped = z.strictObject({ entries: z.unknown() }).safeParse(content);
+  const list = wrapped.success ? wrapped.data.entries : content;
   if (Array.isArray(list)) return list as readonly unknown[];
   throw invalid(path, "holds no list of entries");
 }

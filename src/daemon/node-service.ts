@@ -2,16 +2,16 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
-import type { AuthorityUse, ManifestState } from "../core/envelope/payloads.ts";
+import type { AuthorityUse } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
-import { compareVersions, type Version } from "../core/envelope/version.ts";
-import { type Entry, selectsNode } from "../core/policy/entry.ts";
+import { selectsNode } from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
 import type { WorkloadView } from "../core/svid/workload-view.ts";
 import type { KeyMaker } from "../core/x509/key-pair.ts";
 import type { NodeBus } from "../events/bus.ts";
 import { type FollowedState, Follower, type ViewStore } from "../events/follower.ts";
 import { NodeView } from "../events/node-view.ts";
+import { ownEntries } from "../events/own-entries.ts";
 import { Consumers } from "../identity/consumers.ts";
 import { IdentityError } from "../identity/error.ts";
 import type { IssuerClient } from "../identity/issuer-client.ts";
@@ -302,11 +302,6 @@ export class NodeService {
     this.#reporter.changed();
     this.#scheduleRenewal();
   }
-}
-
-/** A manifest may come before the group index that it goes with; until then what was before it is in force, so that one object switches both over. */
-function ownEntries(manifest: ManifestState, shared: Version): readonly Entry[] {
-  return compareVersions(shared, manifest.goesWith) < 0 ? manifest.before : manifest.entries;
 }
 
 /** The bus of a node that must not use it. */

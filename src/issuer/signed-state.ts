@@ -213,9 +213,7 @@ export class SignedState {
         "rebuilding the store from the journal: it is behind",
       );
     // The index is stored again when a page of it was lost, and the page before it.
-    const lacksPages = this.#writes.lacksPages(({ key, bytes }) =>
-      sameBytes(remote.get(key), bytes),
-    );
+    const lacksPages = this.#writes.lacksPages(remote);
     await this.#writes.write(lacksPages ? [...new Set([...behind, groupIndexKey])] : behind);
   }
 

@@ -1,4 +1,4 @@
-import { groupIndexKey, isManifestKey } from "../core/envelope/object-keys.ts";
+import { groupIndexKey, isGroupPageKey, isManifestKey } from "../core/envelope/object-keys.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Page } from "./change.ts";
 import { IssuerError } from "./error.ts";
@@ -6,6 +6,9 @@ import type { StateStore } from "./ports.ts";
 
 /** So many writes are under way at once: each is acknowledged when it is on the broker's disk. */
 const writesAtOnce = 64;
+
+/** What a page that nobody needs is overwritten with: its key goes on, for issuers delete nothing on the broker. */
+const blankPage: Uint8Array = Buffer.from("[]", "utf8");
 
 export interface StoreWritesOptions {
   readonly store: StateStore;
@@ -23,6 +26,10 @@ export class StoreWrites {
   readonly #pending = new Set<string>();
   /** Pages known to be in the store. */
   #storedPages = new Set<string>();
+  /** Pages in the store that the index before this one did not name either: no node reads them any more. */
+  #stalePages = new Set<string>();
+  /** Pages that the index names no more since the last write. */
+  #unnamed = new Set<string>();
 
   constructor(options: StoreWritesOptions) {
     this.#options = options;
@@ -34,10 +41,16 @@ export class StoreWrites {
   }
 
   /** What the store holds was read: what was thought to be missing may have arrived, and pages may be gone. True when one is. */
-  lacksPages(holds: (page: Page) => boolean): boolean {
+  lacksPages(remote: ReadonlyMap<string, Uint8Array>): boolean {
     this.#pending.clear();
     const pages = this.#options.pages();
+    const holds = ({ key, bytes }: Page): boolean =>
+      Buffer.compare(remote.get(key) ?? blankPage, bytes) === 0;
     this.#storedPages = new Set(pages.filter(holds).map((page) => page.key));
+    for (const [key, bytes] of remote) {
+      const isPage = isGroupPageKey(key) && bytes.byteLength > blankPage.byteLength;
+      if (isPage && !this.#storedPages.has(key)) this.#stalePages.add(key);
+    }
     return this.#storedPages.size < pages.length;
   }
 
@@ -50,10 +63,13 @@ export class StoreWrites {
       ...pages.map((page) => this.#putPage(page)),
       ...keys.filter(isManifestKey).map((key) => this.#put(key)),
     ]);
+    for (const { key } of pages) this.#stalePages.delete(key);
     const isReady = results.every(({ status }) => status === "fulfilled");
     const others = keys.filter((key) => !isManifestKey(key) && (key !== groupIndexKey || isReady));
     results.push(...(await settled(others.map((key) => this.#put(key)))));
     this.#options.metrics.set("herald_issuer_objects_pending", this.#pending.size);
+    // Nobody waits for it.
+    if (keys.includes(groupIndexKey) && isReady) void this.#blankStale();
     const failed = results.find((result) => result.status === "rejected");
     if (failed === undefined) return;
     throw new IssuerError(
@@ -78,11 +94,32 @@ export class StoreWrites {
     };
   }
 
+  /** Takes their contents from pages that two indexes have not named: a node may still be reading those of the last one. */
+  async #blankStale(): Promise<void> {
+    const named = new Set(this.#options.pages().map((page) => page.key));
+    const stale = [...this.#stalePages].filter((key) => !named.has(key));
+    this.#stalePages = this.#unnamed;
+    this.#unnamed = new Set();
+    await settled(
+      stale.map((key) => async () => {
+        try {
+          await this.#options.store.put(key, blankPage);
+        } catch {
+          // It only costs room; the next start tries again.
+        }
+      }),
+    );
+  }
+
   /** Only those that are not there yet: a change of one entry changes one page. */
   #missingPages(): readonly Page[] {
     const pages = this.#options.pages();
     const named = new Set(pages.map((page) => page.key));
-    for (const key of this.#storedPages) if (!named.has(key)) this.#storedPages.delete(key);
+    for (const key of this.#storedPages) {
+      if (named.has(key)) continue;
+      this.#storedPages.delete(key);
+      this.#unnamed.add(key);
+    }
     return pages.filter(({ key }) => !this.#storedPages.has(key));
   }
 }
