@@ -7,15 +7,12 @@ import { CliError } from "./cli-error.ts";
 
 /** Files of entries: a list, or a list under `entries`, in YAML or JSON (docs/entries.md). */
 
-const seconds = z.union([
-  z.number().int().min(1),
-  z.string().transform((text, context) => {
-    const ms = parseDuration(text);
-    if (ms !== undefined && ms >= 1000 && ms % 1000 === 0) return ms / 1000;
-    context.addIssue({ code: "custom", message: "write whole seconds, or 90s, 10m, 24h" });
-    return z.NEVER;
-  }),
-]);
+const seconds = z.union([z.number(), z.string()]).transform((given, context) => {
+  const ms = typeof given === "number" ? given * 1000 : parseDuration(given);
+  if (ms !== undefined && ms >= 1000 && ms % 1000 === 0) return ms / 1000;
+  context.addIssue({ code: "custom", message: "write whole seconds, or 90s, 10m, 24h" });
+  return z.NEVER;
+});
 
 const moment = z.string().transform((text, context) => {
   const at = Date.parse(text);

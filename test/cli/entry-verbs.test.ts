@@ -1,18 +1,14 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import {
   type ApplyEntriesRequest,
-  type ApplyEntriesResponse,
-  ApplySummary,
   Entry,
-  EntryChange,
-  EntryChangeKind,
-  type EntrySpec,
   type ListEntriesRequest,
   type UpdateEntryRequest,
 } from "../../src/wire/herald/v1/entries.ts";
+import { applying, specsOf } from "./support/applying.ts";
 import { fakeAdmin, refusal } from "./support/fake-admin.ts";
 import { herald, noon, temporaryFolder } from "./support/run.ts";
 
@@ -129,39 +125,11 @@ test("entry list follows the pages, and with a limit tells where to go on", asyn
   expect(asked.at(-1)).toMatchObject({ limit: 1 });
 });
 
-/** An issuer that finds one of each change, and keeps what it was sent. */
-async function applying(sent: ApplyEntriesRequest[]) {
-  const change = (kind: EntryChangeKind, name: string, fields: readonly string[] = []) => ({
-    ...EntryChange.decode(blank),
-    kind,
-    name,
-    spiffeId: `spiffe://example.org/${name}`,
-    fields,
-  });
-  const answer: readonly ApplyEntriesResponse[] = [
-    { changes: [change(EntryChangeKind.CREATE, "a")], summary: undefined },
-    { changes: [change(EntryChangeKind.UPDATE, "b", ["hint"])], summary: undefined },
-    {
-      changes: [change(EntryChangeKind.LEFT, "c")],
-      summary: { ...ApplySummary.decode(blank), created: 1, updated: 1, left: 1, unchanged: 2 },
-    },
-  ];
-  return await fakeAdmin({
-    applyEntries(requests) {
-      sent.push(...requests);
-      return answer;
-    },
-  });
-}
-
 function fileOf(folder: string, content: string): string {
   const path = join(folder, "entries.yaml");
   writeFileSync(path, content);
   return path;
 }
-
-const specsOf = (sent: readonly ApplyEntriesRequest[]): readonly EntrySpec[] =>
-  sent.flatMap(({ entries }) => entries);
 
 describe("entry apply", () => {
   test("sends what a file declares in messages of a hundred, and shows what changes; --exit-code tells it", async () => {
@@ -281,108 +249,4 @@ shop: 1 would be created, 1 would be updated, 0 would be deleted, 2 unchanged; 1
       expect(ran.err).toMatch(told);
     },
   );
-});
-
-describe("entry import", () => {
-  const file = "test/vectors/spire-entries.json";
-  const maps = [
-    "--map",
-    "spiffe://example.org/k8s/demo=label:cluster=demo,zone=a",
-    "--map",
-    "spiffe://example.org/spire/agent/join_token/6a1f=node:spiffe://example.org/herald/node/join_token/db",
-    "--map",
-    "spiffe://example.org/spire/agent/x509pop/0f3c=all",
-  ];
-
-  test("names what it cannot take over, and takes over nothing then", async () => {
-    const ran = await herald(["entry", "import", file, ...maps, "--to-file", "-"]);
-    expect([ran.code, ran.out]).toEqual([2, ""]);
-    for (const told of [
-      "node alias spiffe://example.org/k8s/demo",
-      "0004 spiffe://example.org/nested: downstream",
-      "0005 spiffe://example.org/lambda: store_svid",
-      "0006 spiffe://example.org/batch: selector: unix:path:/usr/bin/batch alone",
-      "0007 spiffe://example.org/lost: parent spiffe://example.org/spire/agent/x509pop/dead",
-      "4 entries of test/vectors/spire-entries.json cannot be taken over",
-    ])
-      expect(ran.err).toContain(told);
-  });
-
-  test("writes a file that apply reads, without what is to be skipped", async () => {
-    using folder = temporaryFolder();
-    const path = join(folder.path, "out.yaml");
-    const ran = await herald([
-      "entry",
-      "import",
-      file,
-      ...maps,
-      "--skip-unsupported",
-      "--to-file",
-      path,
-    ]);
-    expect(ran.code).toBe(0);
-    expect(ran.err).toContain("4 of 6 entries are left out");
-    expect(readFileSync(path, "utf8")).toBe(`- name: spire/00000000-0000-4000-8000-000000000002
-  spiffeId: spiffe://example.org/ns/shop/sa/web
-  nodes:
-    labels:
-      cluster: demo
-      zone: a
-  selectors:
-    - k8s:ns:shop
-    - k8s:sa:web
-  x509Ttl: 600
-  jwtTtl: 60
-  dnsNames:
-    - web.shop.svc
-  federatesWith:
-    - partner.example
-  hint: web
-  expiresAt: 2030-03-17T17:46:40.000Z
-- name: spire/00000000-0000-4000-8000-000000000003
-  spiffeId: spiffe://example.org/db
-  nodes:
-    ids:
-      - spiffe://example.org/herald/node/join_token/db
-  selectors:
-    - unix:uid:70
-    - unix:gid:70
-  admin: true
-`);
-  });
-
-  test("applies them as a set of their own; a rule that is allowed lets one more in", async () => {
-    const sent: ApplyEntriesRequest[] = [];
-    using admin = await applying(sent);
-    const line = ["entry", "import", file, ...maps, "--skip-unsupported", "--allow", "TM-W-03"];
-    const ran = await herald([...line, "--admin", admin.address]);
-    expect(ran.code).toBe(0);
-    expect(sent[0]?.declaration).toMatchObject({
-      set: "spire",
-      prune: false,
-      dryRun: false,
-      allow: ["TM-W-03"],
-    });
-    expect(
-      specsOf(sent).map(({ spiffeId }) => spiffeId.replace("spiffe://example.org", "")),
-    ).toEqual(["/ns/shop/sa/web", "/db", "/batch"]);
-  });
-
-  test.for([
-    "parent",
-    "spiffe://a/b=label:",
-    "spiffe://a/b=label:x",
-    "spiffe://a/b=some",
-    "spiffe://a/b=all:x",
-  ])("--map %s is no map", async (map) => {
-    const ran = await herald(["entry", "import", file, "--map", map, "--to-file", "-"]);
-    expect([ran.code, ran.out]).toEqual([2, ""]);
-    expect(ran.err).toContain("--map");
-  });
-
-  test("what is not SPIRE's JSON is refused", async () => {
-    const ran = await herald(["entry", "import", "package.json", "--to-file", "-"]);
-    expect([ran.code, ran.out]).toEqual([2, ""]);
-    expect(ran.err).toContain("spire-server entry show -output json");
-  });
 });
