@@ -18,7 +18,7 @@ export const lintRules = [
   "ENT-PEER",
 ] as const;
 
-export type LintRule = (typeof lintRules)[number];
+type LintRule = (typeof lintRules)[number];
 
 /** One thing that is wrong with an entry. */
 export interface Finding {
