@@ -17,7 +17,7 @@ interface Page {
 }
 
 /** Between two of these the node does whatever else waits: ten thousand entries keep no stream from its answer. */
-const readsAtOnce = 16;
+const readsAtOnce = 8;
 
 type PageName = GroupIndexState["pages"][number];
 

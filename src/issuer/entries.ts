@@ -145,7 +145,7 @@ export class Entries {
 
   /** Makes a set as it is declared: all of it at once, or not at all. @throws IssuerError as {@link plan} */
   async apply(declaration: Declaration): Promise<Applied> {
-    let applied = this.plan(declaration);
+    let applied: Applied = { steps: [], findings: [] };
     const createdAt = this.#options.clock.now();
     await this.#write((_index, revision) => {
       applied = this.plan(declaration);

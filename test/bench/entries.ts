@@ -13,6 +13,7 @@ import { median, type Result, timesRow } from "./support/stats.ts";
 const howMany = 10_000;
 const rounds = 5;
 const inMessage = 100;
+const idleMs = 5000;
 
 const marker = `spiffe://${trustDomain}/marker`;
 
@@ -41,6 +42,7 @@ export async function entries(): Promise<Result> {
   }
   const starts: number[] = [];
   for (let round = 0; round < rounds; round += 1) starts.push(await restartIssuer(fleet));
+  const idle = await slowestAnswer(health, AbortSignal.timeout(idleMs));
   const [first, ...updates] = times;
   const answered = updates.map((one) => one.answered);
   return {
@@ -56,6 +58,7 @@ export async function entries(): Promise<Result> {
         "  slowest answer of the node meanwhile",
         updates.map((one) => one.stall),
       ),
+      timesRow(`  slowest answer in ${idleMs / 1000} s without an apply`, [idle]),
       timesRow(`issuer with ${howMany}: start -> ready`, starts),
       timesRow("issuer with none: start -> ready", [emptyStart]),
       timesRow("baseline: JSON and SHA-256 of the same", plain),
