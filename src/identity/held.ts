@@ -35,6 +35,32 @@ export function servable(cached: CachedSvid, hint: string): X509Svid {
   return { id, chain, privateKey, serial, expiresAt, hint };
 }
 
+/** How many live SVIDs each authority signed, and until when they live. */
+export function authorityUses(
+  held: Iterable<Held>,
+  now: number,
+): ReadonlyMap<string, { readonly svids: number; readonly until: number }> {
+  const uses = new Map<string, { svids: number; until: number }>();
+  for (const { authority, notAfter } of held) {
+    if (notAfter <= now) continue;
+    const use = uses.get(authority) ?? { svids: 0, until: 0 };
+    uses.set(authority, { svids: use.svids + 1, until: Math.max(use.until, notAfter) });
+  }
+  return uses;
+}
+
+/** When the next SVID, or entry, ends; infinity for never. */
+export function nextEnd(
+  held: Iterable<Held>,
+  entries: readonly { readonly expiresAt: number }[],
+  now: number,
+): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const { notAfter } of held) if (notAfter > now) next = Math.min(next, notAfter);
+  for (const { expiresAt } of entries) if (expiresAt > now) next = Math.min(next, expiresAt);
+  return next;
+}
+
 function leafOf(chain: readonly Uint8Array[]): Certificate {
   const [leaf] = chain;
   if (leaf === undefined) throw new IdentityError("BAD_REPLY", "the certificate chain is empty");

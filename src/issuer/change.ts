@@ -15,6 +15,8 @@ export const stateKinds: readonly StateKind[] = [
   "group-index",
   "manifest",
   "entry",
+  "entry-page",
+  "entry-set",
   "token",
   "node-record",
   "authority",

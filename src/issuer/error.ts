@@ -16,6 +16,8 @@ export type IssuerErrorCode =
   | "ENTRY_INVALID"
   | "ENTRY_EXISTS"
   | "ENTRY_NOT_FOUND"
+  /** It was changed since the operator looked at it. */
+  | "ENTRY_CONFLICT"
   | "LABEL_INVALID"
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"

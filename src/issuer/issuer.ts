@@ -1,7 +1,7 @@
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
-import type { Entry } from "../core/policy/entry.ts";
-import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { Entry, NewEntry } from "../core/policy/entry.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { resumeAcks } from "./acknowledgement-journal.ts";
@@ -12,7 +12,8 @@ import { AuditChain } from "./audit-chain.ts";
 import { digestAt } from "./audit-reading.ts";
 import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
-import { Entries, type NewEntry } from "./entries.ts";
+import { Entries } from "./entries.ts";
+import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import type { NewToken } from "./join-tokens.ts";
@@ -41,6 +42,7 @@ export interface Order {
 /** One issuer: state, entries, nodes, authorities and their rotation, behind the bus, the enrolment endpoint and the admin API. */
 export class Issuer {
   readonly entries: Entries;
+  readonly entryOrders: EntryOrders;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
   readonly rotation: Rotation;
@@ -97,6 +99,11 @@ export class Issuer {
     this.#announcer = announcer;
     this.acknowledgements = acknowledgements;
     this.entries = entries;
+    this.entryOrders = new EntryOrders({
+      entries,
+      announcer: this.#announcer,
+      carryOut: async (order, run) => await this.carryOut(order, run),
+    });
     this.authorities = authorities;
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
@@ -121,6 +128,10 @@ export class Issuer {
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
     });
+  }
+
+  get trustDomain(): TrustDomain {
+    return this.#options.trustDomain;
   }
 
   /** Opens the journal, mends the store, takes a term, signs what nodes read anew, and sends the first head. */
@@ -150,22 +161,16 @@ export class Issuer {
     this.svids.readBack();
   }
 
-  async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry create", subject: wanted.spiffeId, by },
-      async () => await this.entries.create(wanted),
-    );
-    this.#announcer.announce("entry.created", entry.spiffeId, { entry: entry.id });
-    return entry;
+  async createEntry(
+    wanted: NewEntry,
+    by: Operator,
+    allowed: ReadonlySet<string> = new Set(),
+  ): Promise<Entry> {
+    return await this.entryOrders.create(wanted, by, allowed);
   }
 
   async deleteEntry(id: string, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry delete", subject: id, by },
-      async () => await this.entries.delete(id),
-    );
-    this.#announcer.announce("entry.deleted", entry.spiffeId, { entry: id });
-    return entry;
+    return await this.entryOrders.delete({ id }, by);
   }
 
   async createToken(

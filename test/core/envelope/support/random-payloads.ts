@@ -158,7 +158,11 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     labels,
     banned: fc.boolean(),
     entries: few(entry),
+    goesWith: version,
+    before: few(entry),
   }),
+  "entry-page": fc.record({ ...object, set: text, entries: few(entry) }),
+  "entry-set": fc.record({ ...object, set: text, pages: few(fc.record({ key, version })) }),
   entry: fc.record({ ...object, entry: fc.option(entry) }),
   token: fc.record({
     ...object,
