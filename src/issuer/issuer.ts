@@ -10,6 +10,7 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
+import { Entrance } from "./entrance.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
@@ -47,7 +48,7 @@ export class Issuer {
   readonly #heads: Heads;
   readonly #announcer: Announcer;
   /** Where nodes' requests come in. */
-  readonly reception: Reception;
+  readonly reception: Entrance;
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
@@ -99,7 +100,7 @@ export class Issuer {
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
     const { nodes } = this;
-    this.reception = new Reception({
+    const reception = new Reception({
       ...parts,
       nodes,
       signing,
@@ -107,6 +108,8 @@ export class Issuer {
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
     });
+    const nodeOf = (token: string) => state.get("node-record", recordKey(token));
+    this.reception = new Entrance({ ...options, reception, nodeOf });
   }
 
   /** Opens the journal, mends the store, takes a term, signs what nodes read anew, and sends the first head. */

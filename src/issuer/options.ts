@@ -6,6 +6,7 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import type { AdmissionLimits } from "./admission.ts";
 import type {
   AuditStream,
   AuthorityKeys,
@@ -39,6 +40,8 @@ export interface IssuerOptions {
   readonly bus: BusAccess;
   readonly busSeed: Uint8Array;
   readonly settings: IssuerSettings;
+  /** Defaults to `defaultAdmission`. */
+  readonly admission?: AdmissionLimits;
   readonly journal: Journal;
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;
