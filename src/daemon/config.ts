@@ -3,6 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { type AdmissionConfig, admissionSection } from "./admission-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 
 /** Where to listen. */
@@ -40,6 +41,7 @@ export interface IssuerConfig {
     /** Name or gid of a group allowed beside root and the issuer's own user. */
     readonly group: string | number | undefined;
   };
+  readonly admission: AdmissionConfig;
   /** Metrics and health. */
   readonly http: { readonly listen: HostPort };
   readonly root: "online" | "offline";
@@ -216,6 +218,7 @@ const issuerFile = section({
       })
       .optional(),
   }).prefault({}),
+  admission: admissionSection,
   http,
   root: oneOf("online", "offline").default("online"),
   headInterval: duration("1s", "10m").prefault("15s"),
@@ -308,6 +311,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
       url: file.enrolment.url ?? `https://${formatHostPort(file.enrolment.listen)}`,
     },
     admin: { socket, group: file.admin.group },
+    admission: file.admission,
     http: file.http,
     root: file.root,
     headIntervalMs: file.headInterval,

@@ -2,7 +2,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
-import type { BusRequest, IssuerBus } from "../events/bus.ts";
+import type { IssuerBus } from "../events/bus.ts";
 import { issuerInboxPrefix } from "../events/subjects.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
@@ -17,6 +17,7 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { answersOf } from "./answers-of.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
@@ -107,7 +108,7 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
   });
 
   opened.push({ name: "certificate", close: keepCertified({ control, issuer, log, giveUp }) });
-  const service = await bus.serve((request: BusRequest) => issuer.reception.handle(request));
+  const service = await bus.serve(answersOf(issuer));
   opened.push({ name: "request service", close: () => service.close() });
   opened.push({ name: "bus watch", close: watchBus({ connection, bus, issuer, log, giveUp }) });
   serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
@@ -155,6 +156,7 @@ async function openIssuer(parts: {
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
     },
+    admission: config.admission.nodes,
     journal,
     store: bus,
     broadcast: {

@@ -63,7 +63,7 @@ const otherCost = 4;
 const mostNodes = 65_536;
 
 /** The lane of all subjects that belong to no node. */
-export const unknownLane = "unknown";
+const unknownLane = "unknown";
 
 interface Account {
   readonly requests: TokenBucket;

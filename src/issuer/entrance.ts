@@ -178,7 +178,8 @@ export class Entrance {
 
   async #turnAway(request: Request, verdict: Verdict, cause: string): Promise<Uint8Array> {
     const { metrics } = this.#options;
-    const busy = verdict.kind === "busy" ? await this.#busy(request, verdict.retryAfterMs) : undefined;
+    const busy =
+      verdict.kind === "busy" ? await this.#busy(request, verdict.retryAfterMs) : undefined;
     if (busy !== undefined) {
       metrics.increment("herald_issuer_requests_busy_total", { cause });
       return busy;

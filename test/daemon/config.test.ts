@@ -12,6 +12,7 @@ import {
   parseHostPort,
 } from "../../src/daemon/config.ts";
 import { ConfigError } from "../../src/daemon/config-error.ts";
+import { defaultAdmission } from "../../src/issuer/admission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hconfig-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,6 +69,13 @@ describe("a good file", () => {
       },
       enrolment: { listen: { host: "127.0.0.1", port: 8443 }, url: "https://127.0.0.1:8443" },
       admin: { socket: join(folder, "admin.sock"), group: undefined },
+      admission: {
+        nodes: defaultAdmission,
+        enrolment: {
+          address: { perSecond: 20, burst: 200 },
+          all: { perSecond: 100, burst: 1000 },
+        },
+      },
       http: { listen: { host: "127.0.0.1", port: 0 } },
       root: "online",
       headIntervalMs: 15_000,
@@ -83,6 +91,7 @@ describe("a good file", () => {
     const text = `${issuer}  url: https://issuer.example.org/
 dir: /var/lib/herald
 admin: { socket: /run/herald/admin.sock, group: 1000 }
+admission: { nodeItems: 2000, enrolmentsFromAddress: 1 }
 http: { listen: "[::1]:9100" }
 root: offline
 headInterval: 2s
@@ -96,6 +105,10 @@ log: { level: debug }
       dir: "/var/lib/herald",
       enrolment: { url: "https://issuer.example.org" },
       admin: { socket: "/run/herald/admin.sock", group: 1000 },
+      admission: {
+        nodes: { nodeItems: { perSecond: 2000, burst: 4000 } },
+        enrolment: { address: { perSecond: 1, burst: 10 } },
+      },
       http: { listen: { host: "::1", port: 9100 } },
       root: "offline",
       headIntervalMs: 2000,
