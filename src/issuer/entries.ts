@@ -37,10 +37,22 @@ export function refuseLabels(labels: Readonly<Record<string, string>>): void {
     throw new IssuerError(
       "LABEL_INVALID",
       `label ${JSON.stringify(name.slice(0, 80))}: names have 1 to 63 of letters, digits, . _ / -, values at most 256 characters`,
+      { field: `labels[${JSON.stringify(name.slice(0, 80))}]` },
     );
   }
   if (Object.keys(labels).length > 16)
-    throw new IssuerError("LABEL_INVALID", "there are more than 16 labels");
+    throw new IssuerError("LABEL_INVALID", "there are more than 16 labels", { field: "labels" });
+}
+
+/** The command line's word for a member of an entry, as the admin API has it. */
+function fieldOf(word: string): string {
+  const members: Readonly<Record<string, string>> = {
+    "spiffe-id": "spiffe_id",
+    selector: "selectors",
+    "x509-ttl": "x509_ttl_seconds",
+    "dns-name": "dns_names",
+  };
+  return members[word] ?? word;
 }
 
 /** What an operator gives to make an entry. */
@@ -202,7 +214,7 @@ export class Entries {
   #refuseInvalid(wanted: NewEntry): void {
     const { trustDomain, maxTtlSeconds } = this.#options;
     const refuse = (field: string, why: string): never => {
-      throw new IssuerError("ENTRY_INVALID", `${field}: ${why}`);
+      throw new IssuerError("ENTRY_INVALID", `${field}: ${why}`, { field: fieldOf(field) });
     };
     if (trustDomainOf(wanted.spiffeId) !== trustDomain)
       refuse("spiffe-id", `${wanted.spiffeId} is not in this trust domain (${trustDomain})`);

@@ -1,8 +1,8 @@
 import type { Entry, NodeSelection } from "../../core/policy/entry.ts";
 import { parseSelector } from "../../core/spiffe/selector.ts";
-import { parseSpiffeId } from "../../core/spiffe/spiffe-id.ts";
+import { parseSpiffeId, type SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import type * as wire from "../../wire/herald/v1/entries.ts";
-import { IssuerError } from "../error.ts";
+import { IssuerError, inField } from "../error.ts";
 import type { Issuer } from "../issuer.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 
@@ -28,11 +28,13 @@ export function entryService(options: AdminOptions): wire.EntryServiceServer {
 
 function entryOf(request: wire.CreateEntryRequest): Parameters<Issuer["createEntry"]>[0] {
   const { x509TtlSeconds, dnsNames, hint, priority } = request;
-  const spiffeId = parseSpiffeId(request.spiffeId);
+  const spiffeId = inField("spiffe_id", () => parseSpiffeId(request.spiffeId));
   return {
     spiffeId,
     nodes: selectionOf(request.nodes),
-    selectors: request.selectors.map(parseSelector),
+    selectors: request.selectors.map((selector, index) =>
+      inField(`selectors[${index}]`, () => parseSelector(selector)),
+    ),
     x509TtlSeconds,
     dnsNames,
     hint,
@@ -40,12 +42,18 @@ function entryOf(request: wire.CreateEntryRequest): Parameters<Issuer["createEnt
   };
 }
 
+function nodeId(id: string, index: number): SpiffeId {
+  return inField(`nodes.ids[${index}]`, () => parseSpiffeId(id));
+}
+
 function selectionOf(message: wire.NodeSelection | undefined): NodeSelection {
   if (message !== undefined && message.ids.length > 0 && message.labels.size > 0) {
-    throw new IssuerError("ENTRY_INVALID", "nodes: select by ids or by labels, not both");
+    throw new IssuerError("ENTRY_INVALID", "nodes: select by ids or by labels, not both", {
+      field: "nodes",
+    });
   }
   if (message !== undefined && message.ids.length > 0)
-    return { kind: "ids", ids: message.ids.map(parseSpiffeId) };
+    return { kind: "ids", ids: message.ids.map(nodeId) };
   if (message !== undefined && message.labels.size > 0)
     return { kind: "labels", labels: Object.fromEntries(message.labels) };
   return { kind: "all" };
