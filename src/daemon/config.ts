@@ -3,6 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { type AdminTlsConfig, adminTlsSection } from "./admin-tls-config.ts";
 import { type AdmissionConfig, admissionSection } from "./admission-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 
@@ -40,6 +41,7 @@ export interface IssuerConfig {
     readonly socket: string;
     /** Name or gid of a group allowed beside root and the issuer's own user. */
     readonly group: string | number | undefined;
+    readonly tls: AdminTlsConfig | undefined;
   };
   readonly admission: AdmissionConfig;
   /** Metrics and health. */
@@ -217,6 +219,7 @@ const issuerFile = section({
         error: "is neither a group's name nor a gid; write, for instance, herald-admin or 1000",
       })
       .optional(),
+    tls: adminTlsSection.optional(),
   }).prefault({}),
   admission: admissionSection,
   http,
@@ -310,7 +313,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
       listen: file.enrolment.listen,
       url: file.enrolment.url ?? `https://${formatHostPort(file.enrolment.listen)}`,
     },
-    admin: { socket, group: file.admin.group },
+    admin: { socket, group: file.admin.group, tls: file.admin.tls },
     admission: file.admission,
     http: file.http,
     root: file.root,

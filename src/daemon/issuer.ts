@@ -1,5 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Operator } from "../core/envelope/payloads.ts";
 import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
 import type { IssuerBus } from "../events/bus.ts";
@@ -16,6 +17,7 @@ import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
+import { TlsCallers } from "../rpc/tls-callers.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
 import { answersOf } from "./answers-of.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
@@ -25,6 +27,7 @@ import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { serveAdmin } from "./serve-admin.ts";
+import { openAdminTls } from "./serve-admin-tls.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
 
 /** JetStream reserves this for events at once, so it must fit on a small disk; a week of them is far less. */
@@ -111,7 +114,9 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
   const service = await bus.serve(answersOf(issuer));
   opened.push({ name: "request service", close: () => service.close() });
   opened.push({ name: "bus watch", close: watchBus({ connection, bus, issuer, log, giveUp }) });
-  serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
+  const callers = new TlsCallers<Operator>();
+  serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, callers, log });
+  await openAdminTls(config, { admin, issuer, callers, log, opened });
   const http = await serveHttp({
     ...config.http.listen,
     log,

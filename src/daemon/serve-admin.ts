@@ -1,4 +1,5 @@
 import type { Server } from "@grpc/grpc-js";
+import type { Operator } from "../core/envelope/payloads.ts";
 import type { IssuerBus } from "../events/bus.ts";
 import { authorityService } from "../issuer/adapters/admin-authorities.ts";
 import { entryService } from "../issuer/adapters/admin-entries.ts";
@@ -6,6 +7,7 @@ import { nodeService } from "../issuer/adapters/admin-nodes.ts";
 import { adminService } from "../issuer/adapters/admin-service.ts";
 import type { Issuer } from "../issuer/issuer.ts";
 import type { Log } from "../kit/log.ts";
+import type { TlsCallers } from "../rpc/tls-callers.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
 import { AuthorityServiceService } from "../wire/herald/v1/authorities.ts";
 import { EntryServiceService } from "../wire/herald/v1/entries.ts";
@@ -23,6 +25,7 @@ export function serveAdmin(parts: {
   readonly control: ControlKeys;
   readonly config: IssuerConfig;
   readonly enrolmentUrl: string;
+  readonly callers: TlsCallers<Operator>;
   readonly log: Log;
 }): void {
   const { admin, issuer, bus, control, config, enrolmentUrl, log } = parts;
@@ -34,7 +37,7 @@ export function serveAdmin(parts: {
     findings: async () => [...(await bus.doctor()), ...notCheckedYet],
     tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
   };
-  const common = { issuer, operatorOf: operators(config), log };
+  const common = { issuer, operatorOf: operators(config, parts.callers), log };
   admin.addService(AdminServiceService, adminService({ ...common, surroundings }));
   admin.addService(AuthorityServiceService, authorityService(common));
   admin.addService(EntryServiceService, entryService(common));

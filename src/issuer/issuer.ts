@@ -1,5 +1,7 @@
+import type { Bundle } from "../core/bundle/bundle.ts";
+import { parseBundle } from "../core/bundle/document.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
-import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
+import { bundleKey, controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
 import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry } from "../core/policy/entry.ts";
@@ -16,6 +18,7 @@ import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
+import { OwnSvid } from "./own-svid.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
@@ -47,6 +50,8 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
+  /** What this issuer serves its admin API with. */
+  readonly ownSvid: OwnSvid;
   /** Where nodes' requests come in. */
   readonly reception: Entrance;
   readonly #announced = new Set<string>();
@@ -87,6 +92,7 @@ export class Issuer {
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
+    this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
     const { authorityLifetimeMs } = settings;
     this.rotation = new Rotation({
@@ -195,6 +201,13 @@ export class Issuer {
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
     ]);
     await this.entries.refreshViews();
+  }
+
+  /** What verifiers of this trust domain trust as of now. */
+  bundle(): Bundle | undefined {
+    const { trustDomain } = this.#options;
+    const state = this.#state.get("bundle", bundleKey(trustDomain));
+    return state === undefined ? undefined : parseBundle(trustDomain, state.document);
   }
 
   /** Called whenever a rotation may have gone on; the returned function ends it. */

@@ -68,7 +68,7 @@ describe("a good file", () => {
         nodeSeedFile: "/etc/herald/node.nk",
       },
       enrolment: { listen: { host: "127.0.0.1", port: 8443 }, url: "https://127.0.0.1:8443" },
-      admin: { socket: join(folder, "admin.sock"), group: undefined },
+      admin: { socket: join(folder, "admin.sock"), group: undefined, tls: undefined },
       admission: {
         nodes: defaultAdmission,
         enrolment: {

@@ -212,6 +212,13 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
     tbsSha256: digest,
     by: text,
   }),
+  z.strictObject({
+    kind: z.literal("issuer-certified"),
+    issuer: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    notAfter: time,
+  }),
   z.strictObject({ kind: z.literal("request-refused"), node: text, code: text, reason: text }),
   z.strictObject({ kind: z.literal("admin"), verb: text, subject: text, by: operator }),
   z.strictObject({

@@ -359,6 +359,13 @@ export type AuditAction =
       readonly by: string;
     }
   | {
+      readonly kind: "issuer-certified";
+      readonly issuer: SpiffeId;
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly notAfter: number;
+    }
+  | {
       readonly kind: "request-refused";
       readonly node: string;
       readonly code: string;

@@ -70,6 +70,13 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     by: text,
   }),
   fc.record({
+    kind: fc.constant("issuer-certified" as const),
+    issuer: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    notAfter: time,
+  }),
+  fc.record({
     kind: fc.constant("request-refused" as const),
     node: text,
     code: text,
