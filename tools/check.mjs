@@ -11,10 +11,10 @@ const bin = join(root, "node_modules", ".bin");
 const folders = ["src", "test", "demo", "tools"].filter((name) => existsSync(join(root, name)));
 
 /** What server reflection tells of the admin API (src/daemon/admin-reflection.ts); `npm run wire` makes the same. */
-const descriptors = [
-  ...["--path", "proto/herald", "--path", "proto/google/rpc", "--path", "proto/grpc"],
-  ...["--as-file-descriptor-set", "--exclude-source-info"],
-];
+const descriptors =
+  "--path proto/herald --path proto/google/rpc --path proto/grpc --as-file-descriptor-set --exclude-source-info".split(
+    " ",
+  );
 
 /** Each check: the commands to run in turn, all by the pinned Node. */
 const checks = {

@@ -25,16 +25,8 @@ export async function findAdmin(
   flag: string | undefined,
   surroundings: Surroundings,
 ): Promise<AdminDial> {
-  // The flags beside --admin come as its query (verb.ts), also where --admin itself is not given.
-  const [, flagged = "", query = ""] = /^([^?]*)(.*)$/.exec(flag ?? "") ?? [];
-  const named = flagged === "" ? (surroundings.env["HERALD_ADMIN"] ?? "") : flagged;
-  const by = flagged === "" ? "HERALD_ADMIN" : "--admin";
-  if (isTlsAddress(named)) {
-    const dial = await dialAdminTls(`${named}${query}`, surroundings).catch((thrown: unknown) => {
-      throw tlsFailure(thrown, by);
-    });
-    return { address: named.replace(/\?.*$/, ""), dial };
-  }
+  const { named, query, by } = namedBy(flag, surroundings);
+  if (isTlsAddress(named)) return await dialPort(`${named}${query}`, { by, surroundings });
   if (query !== "") throw notTls();
   if (named !== "") return await dialOr(named, (error) => namedFailure(error, by));
   try {
@@ -43,6 +35,28 @@ export async function findAdmin(
     if (!(thrown instanceof RpcError) || thrown.code !== "NOBODY_LISTENS") throw failureOf(thrown);
   }
   return await findDev(surroundings);
+}
+
+/** The flags beside --admin come as its query (verb.ts), also where --admin itself is not given. */
+function namedBy(
+  flag: string | undefined,
+  { env }: Surroundings,
+): { readonly named: string; readonly query: string; readonly by: string } {
+  const [, flagged = "", query = ""] = /^([^?]*)(.*)$/.exec(flag ?? "") ?? [];
+  if (flagged !== "") return { named: flagged, query, by: "--admin" };
+  return { named: env["HERALD_ADMIN"] ?? "", query, by: "HERALD_ADMIN" };
+}
+
+async function dialPort(
+  address: string,
+  from: { readonly by: string; readonly surroundings: Surroundings },
+): Promise<AdminDial> {
+  try {
+    const dial = await dialAdminTls(address, from.surroundings);
+    return { address: address.replace(/\?.*$/, ""), dial };
+  } catch (thrown) {
+    throw tlsFailure(thrown, from.by);
+  }
 }
 
 async function findDev(surroundings: Pick<Surroundings, "env" | "uid">): Promise<AdminDial> {

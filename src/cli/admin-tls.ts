@@ -72,7 +72,7 @@ export async function dialAdminTls(address: string, surroundings: Surroundings):
 }
 
 /** @throws RpcError ACCESS_DENIED; SvidError */
-export function verifyIssuer(chain: readonly Uint8Array[], bundle: Bundle, now: number): void {
+function verifyIssuer(chain: readonly Uint8Array[], bundle: Bundle, now: number): void {
   const { id } = verifyX509Svid(chain, new Map([[bundle.trustDomain, bundle]]), now);
   const isIssuer = /^\/herald\/issuer\/[^/]+$/.test(pathOf(id));
   if (!isIssuer || trustDomainOf(id) !== bundle.trustDomain)

@@ -12,7 +12,7 @@ export interface ErrorDetails {
 
 /** Reads an error's typed details; those of another kind, or none, are none. */
 export function errorDetailsOf(error: Pick<ServiceError, "metadata">): ErrorDetails {
-  const [written] = error.metadata?.get("grpc-status-details-bin") ?? [];
+  const [written] = error.metadata.get("grpc-status-details-bin");
   if (!Buffer.isBuffer(written)) return {};
   try {
     const { details } = Status.decode(written);

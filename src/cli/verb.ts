@@ -62,7 +62,7 @@ export function withAdmin(verb: Command): Command {
       if (svidDir !== undefined) query.set("svid-dir", svidDir);
       if (workloadSocket !== undefined) query.set("workload-socket", workloadSocket);
       // An address says all of it, so that no verb has to pass the parts on.
-      if (query.size > 0) command.setOptionValue("admin", `${admin}?${query}`);
+      if (query.size > 0) command.setOptionValue("admin", `${admin}?${query.toString()}`);
     });
 }
 

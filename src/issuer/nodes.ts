@@ -87,7 +87,6 @@ export class Nodes {
       throw new IssuerError(
         "NODE_NAME_INVALID",
         `node name ${JSON.stringify(nodeName)}: use 1 to 64 of a-z, 0-9 and -`,
-        { field: "node_name" },
       );
     }
     const node = this.#idOf(nodeName);
@@ -95,7 +94,6 @@ export class Nodes {
       throw new IssuerError(
         "NODE_NAME_TAKEN",
         `${node} is enrolled; a join token enrols a name once (ENR-05). Choose another name, or take the place of a lost node with --replace`,
-        { field: "node_name" },
       );
     }
     const id = newId(random);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
-import { status } from "@grpc/grpc-js";
+import { type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
 import { parsePem } from "../../src/core/x509/pem.ts";
@@ -137,7 +137,7 @@ describe("TM-X-01: who is let in nowhere", () => {
     expect(await port.client(port.svid(bend)).list()).toBe(status.PERMISSION_DENIED);
     const streamed = await new Promise((resolve) => {
       const stream = port.client(port.svid(bend)).authorities.rotateAuthority({});
-      stream.on("error", (error) => resolve("code" in error ? error.code : error));
+      stream.on("error", (error: ServiceError) => resolve(error.code));
       stream.on("data", () => {});
     });
     expect(streamed).toBe(status.PERMISSION_DENIED);

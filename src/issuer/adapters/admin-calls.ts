@@ -39,6 +39,12 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   ROTATION_RUNNING: status.FAILED_PRECONDITION,
 };
 
+/** Codes that are about one member of a request only. */
+const fieldOf: Readonly<Partial<Record<IssuerErrorCode, string>>> = {
+  NODE_NAME_INVALID: "node_name",
+  NODE_NAME_TAKEN: "node_name",
+};
+
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */
 export function unaryHandler(options: AdminOptions) {
   return <Request, Response>(answer: (request: Request, by: Operator) => Promise<Response>) =>
@@ -60,7 +66,7 @@ export function failure(thrown: unknown, log: Log): Partial<ServiceError> {
   if (thrown instanceof AdminError)
     return typed(status.PERMISSION_DENIED, thrown.message, { reason: "PERMISSION_DENIED" });
   if (thrown instanceof IssuerError) {
-    const { code: reason, field, message } = thrown;
+    const { code: reason, message, field = fieldOf[reason] } = thrown;
     return typed(statusOf[reason], `${reason}: ${message}`, { reason, field });
   }
   // Parsers of core say what is wrong; anything else is ours.

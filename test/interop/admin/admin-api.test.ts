@@ -9,6 +9,7 @@ import { goIsThere } from "../support/go-spiffe.ts";
 import { buildGrpcurl } from "../support/grpcurl.ts";
 import { pythonIsThere, pythonWith } from "../support/python-env.ts";
 
+const nouns = ["Admin", "Authority", "Entry", "Node"].map((noun) => `herald.v1.${noun}Service`);
 const created = z.object({ entry: z.object({ id: z.string() }) });
 
 let dev: Dev;
@@ -67,10 +68,11 @@ describe.skipIf(!goIsThere())("grpcurl (needs go)", () => {
 
   test("a refusal comes with its field", async () => {
     const request = '{"spiffe_id": "spiffe://example.org/herald/x", "selectors": ["unix:uid:1"]}';
-    const { status, stderr } = await ask([
-      ...["-plaintext", "-unix", "-format-error", "-d", request],
-      ...["/run/herald/admin.sock", "herald.v1.EntryService/CreateEntry"],
-    ]);
+    const { status, stderr } = await ask(
+      `-plaintext|-unix|-format-error|-d|${request}|/run/herald/admin.sock|herald.v1.EntryService/CreateEntry`.split(
+        "|",
+      ),
+    );
     expect(status).not.toBe(0);
     expect(JSON.parse(stderr)).toMatchObject({
       code: 3,
@@ -99,13 +101,8 @@ describe.skipIf(!pythonIsThere())(
     };
 
     test("finds the services", async () => {
-      expect(await ask("services")).toEqual({
-        services: expect.arrayContaining([
-          "grpc.health.v1.Health",
-          "herald.v1.AdminService",
-          "herald.v1.EntryService",
-        ]),
-      });
+      const { services } = z.object({ services: z.array(z.string()) }).parse(await ask("services"));
+      for (const name of ["grpc.health.v1.Health", ...nouns]) expect(services).toContain(name);
     });
 
     test("calls them without a stub", async () => {
