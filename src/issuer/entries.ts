@@ -41,10 +41,24 @@ export function refuseLabels(labels: Readonly<Record<string, string>>): void {
     throw new IssuerError(
       "LABEL_INVALID",
       `label ${JSON.stringify(name.slice(0, 80))}: names have 1 to 63 of letters, digits, . _ / -, values at most 256 characters`,
+      { field: `labels[${JSON.stringify(name.slice(0, 80))}]` },
     );
   }
   if (Object.keys(labels).length > 16)
-    throw new IssuerError("LABEL_INVALID", "there are more than 16 labels");
+    throw new IssuerError("LABEL_INVALID", "there are more than 16 labels", { field: "labels" });
+}
+
+/** The command line's word for a member of an entry, as the admin API has it. */
+function fieldOf(word: string): string {
+  const members: Readonly<Record<string, string>> = {
+    node: "nodes",
+    selector: "selectors",
+    "x509-ttl": "x509_ttl_seconds",
+    "jwt-ttl": "jwt_ttl_seconds",
+    "dns-name": "dns_names",
+    "allowed-peer": "allowed_peers",
+  };
+  return members[word] ?? word.replaceAll("-", "_");
 }
 
 export interface EntriesOptions {
@@ -258,7 +272,8 @@ export class Entries {
     const spec = this.#spec(wanted);
     if (spec.nodes.kind === "labels") refuseLabels(spec.nodes.labels);
     const [first] = refusals(this.#lint(spec), allowed);
-    if (first !== undefined) throw new IssuerError("ENTRY_INVALID", findingText(first));
+    if (first !== undefined)
+      throw new IssuerError("ENTRY_INVALID", findingText(first), { field: fieldOf(first.field) });
     return spec;
   }
 

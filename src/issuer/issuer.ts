@@ -1,4 +1,6 @@
-import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
+import type { Bundle } from "../core/bundle/bundle.ts";
+import { parseBundle } from "../core/bundle/document.ts";
+import { bundleKey, controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
 import type { Entry, NewEntry } from "../core/policy/entry.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
@@ -12,6 +14,7 @@ import { AuditChain } from "./audit-chain.ts";
 import { digestAt } from "./audit-reading.ts";
 import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
+import { Entrance } from "./entrance.ts";
 import { Entries } from "./entries.ts";
 import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
@@ -19,8 +22,10 @@ import { newId } from "./identifiers.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
+import { OwnSvid } from "./own-svid.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
+import { recordKey } from "./requests.ts";
 import { Rotation, type RotationProgress } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -56,8 +61,10 @@ export class Issuer {
   readonly #heads: Heads;
   readonly #announcer: Announcer;
   readonly #upkeep: Upkeep;
+  /** What this issuer serves its admin API with. */
+  readonly ownSvid: OwnSvid;
   /** Where nodes' requests come in. */
-  readonly reception: Reception;
+  readonly reception: Entrance;
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
@@ -107,6 +114,7 @@ export class Issuer {
     this.authorities = authorities;
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
+    this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
     const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
     const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
     this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
@@ -120,7 +128,7 @@ export class Issuer {
       ...parts,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
-    this.reception = new Reception({
+    const reception = new Reception({
       ...parts,
       nodes: this.nodes,
       signing,
@@ -128,6 +136,8 @@ export class Issuer {
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
     });
+    const nodeOf = (token: string) => state.get("node-record", recordKey(token));
+    this.reception = new Entrance({ ...options, reception, nodeOf });
   }
 
   get trustDomain(): TrustDomain {
@@ -213,6 +223,13 @@ export class Issuer {
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
     ]);
     await this.entries.refreshViews();
+  }
+
+  /** What verifiers of this trust domain trust as of now. */
+  bundle(): Bundle | undefined {
+    const { trustDomain } = this.#options;
+    const state = this.#state.get("bundle", bundleKey(trustDomain));
+    return state === undefined ? undefined : parseBundle(trustDomain, state.document);
   }
 
   /** Called whenever a rotation may have gone on; the returned function ends it. */

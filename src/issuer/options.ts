@@ -6,6 +6,7 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import type { AdmissionLimits } from "./admission.ts";
 import type { WitnessSettings } from "./audit-witnesses.ts";
 import type {
   AuditHistory,
@@ -57,6 +58,8 @@ export interface IssuerOptions {
   readonly settings: IssuerSettings;
   /** Absent: join tokens alone. */
   readonly attestors?: AttestorSettings;
+  /** Defaults to `defaultAdmission`. */
+  readonly admission?: AdmissionLimits;
   readonly journal: Journal;
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;

@@ -446,6 +446,13 @@ export type AuditAction =
       readonly by: Operator | null;
     }
   | {
+      readonly kind: "issuer-certified";
+      readonly issuer: SpiffeId;
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly notAfter: number;
+    }
+  | {
       readonly kind: "request-refused";
       readonly since: number;
       readonly refused: readonly RefusedRequests[];

@@ -12,24 +12,31 @@ import {
 } from "../../core/spiffe/spiffe-id.ts";
 import type * as wire from "../../wire/herald/v1/entries.ts";
 import type { EntryFilter } from "../entry-list.ts";
-import { IssuerError } from "../error.ts";
+import { IssuerError, inField } from "../error.ts";
 
 /** Entries between the admin API's messages and the issuer. */
 
 /** @throws IssuerError ENTRY_INVALID, SpiffeIdError */
 export function entryOf(spec: wire.EntrySpec | undefined, trustDomain: TrustDomain): NewEntry {
   if (spec === undefined)
-    throw new IssuerError("ENTRY_INVALID", "entry: is missing; say what it is");
+    throw new IssuerError("ENTRY_INVALID", "entry: is missing; say what it is", { field: "entry" });
   const template = isTemplate(spec.spiffeId) ? spec.spiffeId : "";
   return {
-    spiffeId: template === "" ? parseSpiffeId(spec.spiffeId) : trustDomainId(trustDomain),
+    spiffeId:
+      template === ""
+        ? inField("spiffe_id", () => parseSpiffeId(spec.spiffeId))
+        : trustDomainId(trustDomain),
     template,
     nodes: selectionOf(spec.nodes),
-    selectors: spec.selectors.map(parseSelector),
+    selectors: spec.selectors.map((selector, at) =>
+      inField(`selectors[${at}]`, () => parseSelector(selector)),
+    ),
     x509TtlSeconds: spec.x509TtlSeconds,
     jwtTtlSeconds: spec.jwtTtlSeconds,
     dnsNames: spec.dnsNames,
-    federatesWith: spec.federatesWith.map(parseTrustDomain),
+    federatesWith: spec.federatesWith.map((name, at) =>
+      inField(`federates_with[${at}]`, () => parseTrustDomain(name)),
+    ),
     hint: spec.hint,
     admin: spec.admin,
     priority: spec.priority,
@@ -47,6 +54,7 @@ export function allowedOf(rules: readonly string[]): ReadonlySet<string> {
     throw new IssuerError(
       "ENTRY_INVALID",
       `allow: ${JSON.stringify(rule.slice(0, 40))} is no rule of the linter; they are ${lintRules.join(", ")}`,
+      { field: "allow" },
     );
   }
   return new Set(rules);
@@ -58,6 +66,7 @@ export function revisionOf(text: string): bigint {
   throw new IssuerError(
     "ENTRY_INVALID",
     "revision: is no number; say the one that `herald entry show` tells",
+    { field: "revision" },
   );
 }
 
@@ -65,7 +74,7 @@ export function filterOf(
   request: wire.ListEntriesRequest,
   labelsOf: (node: SpiffeId) => Readonly<Record<string, string>>,
 ): EntryFilter {
-  const node = request.node === "" ? "" : parseSpiffeId(request.node);
+  const node = request.node === "" ? "" : inField("node", () => parseSpiffeId(request.node));
   const { spiffeId, selector, hint, admin, federatesWith, set } = request;
   const labels = Object.fromEntries(request.labels);
   const nodeLabels = node === "" ? {} : labelsOf(node);
@@ -97,10 +106,15 @@ export function findingMessage(
 
 function selectionOf(message: wire.NodeSelection | undefined): NodeSelection {
   if (message !== undefined && message.ids.length > 0 && message.labels.size > 0) {
-    throw new IssuerError("ENTRY_INVALID", "nodes: select by ids or by labels, not both");
+    throw new IssuerError("ENTRY_INVALID", "nodes: select by ids or by labels, not both", {
+      field: "nodes",
+    });
   }
   if (message !== undefined && message.ids.length > 0)
-    return { kind: "ids", ids: message.ids.map(parseSpiffeId) };
+    return {
+      kind: "ids",
+      ids: message.ids.map((id, at) => inField(`nodes.ids[${at}]`, () => parseSpiffeId(id))),
+    };
   if (message !== undefined && message.labels.size > 0)
     return { kind: "labels", labels: Object.fromEntries(message.labels) };
   return { kind: "all" };
@@ -109,7 +123,9 @@ function selectionOf(message: wire.NodeSelection | undefined): NodeSelection {
 /** int64 on the wire, a safe integer here. */
 function momentOf(ms: bigint): number {
   if (ms >= 0n && ms <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(ms);
-  throw new IssuerError("ENTRY_INVALID", "expires-at: is no time; give one to come");
+  throw new IssuerError("ENTRY_INVALID", "expires-at: is no time; give one to come", {
+    field: "expires_at",
+  });
 }
 
 function nameOf(name: string): string {
@@ -117,5 +133,6 @@ function nameOf(name: string): string {
   throw new IssuerError(
     "ENTRY_INVALID",
     `name: ${JSON.stringify(name.slice(0, 80))}: use 1 to 128 of letters, digits, . _ / -`,
+    { field: "name" },
   );
 }

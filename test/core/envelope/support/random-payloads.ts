@@ -104,6 +104,13 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     by: fc.option(operator),
   }),
   fc.record({
+    kind: fc.constant("issuer-certified" as const),
+    issuer: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    notAfter: time,
+  }),
+  fc.record({
     kind: fc.constant("request-refused" as const),
     since: time,
     refused: few(fc.record({ node: text, code: text, reason: text, count: time })),
