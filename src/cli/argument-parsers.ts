@@ -7,7 +7,8 @@ import {
   type SpiffeId,
   type TrustDomain,
 } from "../core/spiffe/spiffe-id.ts";
-import { formatHostPort, type HostPort, parseDuration, parseHostPort } from "../daemon/config.ts";
+import { formatHostPort, type HostPort, parseHostPort } from "../daemon/config.ts";
+import { parseDuration } from "../daemon/config-fields.ts";
 import { HeraldError } from "../kit/errors.ts";
 
 /** Repeatable `k=v`. */

@@ -3,7 +3,9 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { authoritiesSection } from "./authorities-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
+import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -48,6 +50,8 @@ export interface IssuerConfig {
   readonly x509TtlSeconds: number;
   readonly maxX509TtlSeconds: number;
   readonly authorityLifetimeMs: number;
+  /** So long a rotation waits for a silent node. */
+  readonly lostAfterMs: number;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -83,25 +87,8 @@ export type AnyConfig =
   | { readonly kind: "node"; readonly config: NodeConfig };
 
 const second = 1000;
-const day = 86_400 * second;
-const unitMs: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: second,
-  m: 60 * second,
-  h: 3600 * second,
-  d: day,
-};
 /** What fits into sockaddr_un with its closing zero (unix(7)). */
 const longestSocketPath = 107;
-
-/**
- * `15s`, `10m`, `24h`, `30d`, `100ms`: one number and one unit. Milliseconds, or undefined for anything else.
- */
-export function parseDuration(text: string): number | undefined {
-  const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  const factor = unitMs[unit ?? ""];
-  return count === undefined || factor === undefined ? undefined : Number(count) * factor;
-}
 
 /** `127.0.0.1:8443`, `[::1]:8443`, `localhost:0`; undefined for anything else. */
 export function parseHostPort(text: string): HostPort | undefined {
@@ -115,56 +102,6 @@ export function parseHostPort(text: string): HostPort | undefined {
 /** The address as a URL has it: brackets around IPv6. */
 export function formatHostPort(address: HostPort): string {
   return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
-}
-
-/** A key whose text is read by `read`; undefined from it means "not of this form". `form` is the example in messages. */
-function field<T>(form: string, read: (text: string) => T | undefined): z.ZodType<T> {
-  return z
-    .string({
-      error: ({ input }) =>
-        input === undefined ? `is missing; write ${form}` : `is not text; write ${form}, in quotes`,
-    })
-    .transform((text, context) => {
-      const problem = `${JSON.stringify(text)} will not do; write ${form}`;
-      try {
-        const value = read(text);
-        if (value !== undefined) return value;
-        context.addIssue({ code: "custom", message: problem });
-      } catch (thrown) {
-        context.addIssue({ code: "custom", message: reasonOf(thrown) });
-      }
-      return z.NEVER;
-    });
-}
-
-/** A mapping whose every key is known. */
-function section<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
-  const keys = Object.keys(shape).join(", ");
-  return z.strictObject(shape, {
-    error: (issue) => {
-      if (issue.code === "unrecognized_keys") return `is not a key here; the keys are ${keys}`;
-      return issue.input === undefined
-        ? `is missing; write a mapping with ${keys}`
-        : `must be a mapping with ${keys}`;
-    },
-  });
-}
-
-function oneOf<const Word extends string>(...words: readonly Word[]): z.ZodType<Word> {
-  return field(words.join(" or "), (text) => words.find((word) => word === text));
-}
-
-function list<T>(of: z.ZodType<T>, form: string): z.ZodType<T[]> {
-  const error = `must be a list with at least one item; write ${form}`;
-  return z.array(of, { error }).min(1, { error });
-}
-
-function duration(from: string, to: string): z.ZodType<number> {
-  const [least = 0, most = 0] = [parseDuration(from), parseDuration(to)];
-  return field(`a duration from ${from} to ${to}, such as 90s, 10m, 24h or 30d`, (text) => {
-    const ms = parseDuration(text);
-    return ms !== undefined && ms >= least && ms <= most ? ms : undefined;
-  });
 }
 
 function httpsUrl(text: string): string | undefined {
@@ -182,7 +119,6 @@ function fitsSocket(file: string): boolean {
   return Buffer.byteLength(file) <= longestSocketPath;
 }
 
-const path = field("a path", (text) => (text === "" ? undefined : text));
 const trustDomain = field("a trust domain, such as example.org", parseTrustDomain);
 const listen = field("HOST:PORT, such as 127.0.0.1:8443", parseHostPort);
 const url = field("an https:// URL, such as https://issuer.example.org:8443", httpsUrl);
@@ -223,6 +159,7 @@ const issuerFile = section({
   x509Ttl: duration("1s", "90d").prefault("1h"),
   maxX509Ttl: duration("1s", "90d").prefault("24h"),
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
+  authorities: authoritiesSection,
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -315,6 +252,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     x509TtlSeconds: Math.ceil(file.x509Ttl / second),
     maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
     authorityLifetimeMs: file.authorityLifetime,
+    lostAfterMs: file.authorities.lostAfter,
     log: file.log,
   };
 }

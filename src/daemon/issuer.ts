@@ -154,6 +154,7 @@ async function openIssuer(parts: {
       defaultTtlSeconds: config.x509TtlSeconds,
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
+      lostAfterMs: config.lostAfterMs,
     },
     journal,
     store: bus,

@@ -1,4 +1,4 @@
-import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { AuthorityState, StateObject } from "../core/envelope/payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { createAuthority } from "../core/x509/authority.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
@@ -6,6 +6,7 @@ import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
+import { isTrusted } from "./authority-life.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import { newSerial } from "./identifiers.ts";
@@ -14,6 +15,9 @@ import type { SignedState } from "./signed-state.ts";
 
 /** Certificates start this much in the past, for clocks that run behind (XSVID-24). */
 export const backdateMs = 10_000;
+
+/** An authority as it stands, or will stand, in whatever version of its object. */
+export type AuthorityFacts = Omit<AuthorityState, keyof StateObject>;
 
 /** An authority that can sign now. */
 export interface SigningAuthority {
@@ -32,7 +36,7 @@ export interface AuthoritiesOptions {
   readonly lifetimeMs: number;
 }
 
-/** The X.509 authorities of the trust domain: prepared (in the bundle, signs nothing yet), active (signs), old (signs no more, still trusted), removed. */
+/** The X.509 authorities of the trust domain, and the one that signs. What becomes of them is decided by `authority-life.ts`. */
 export class Authorities {
   readonly #options: AuthoritiesOptions;
   readonly #signing = new Map<string, SigningAuthority>();
@@ -50,8 +54,7 @@ export class Authorities {
   /** Those that belong into the bundle. */
   trusted(): readonly AuthorityState[] {
     return this.list().filter(
-      (authority) =>
-        authority.status !== "removed" && authority.notAfter > this.#options.clock.now(),
+      ({ status, notAfter }) => isTrusted(status) && notAfter > this.#options.clock.now(),
     );
   }
 
@@ -63,8 +66,27 @@ export class Authorities {
     return this.list().findLast((authority) => authority.status === "active");
   }
 
+  /** By its id. @throws IssuerError AUTHORITY_UNKNOWN */
+  known(id: string): AuthorityState {
+    const authority = this.find(id);
+    if (authority !== undefined) return authority;
+    throw new IssuerError(
+      "AUTHORITY_UNKNOWN",
+      `there is no authority ${JSON.stringify(id)}; \`herald ca list\` names them`,
+    );
+  }
+
+  /** An operator was handed an SVID of this authority: its root stays until that has ended, since no node tells of it. */
+  async noteMinted(id: string, notAfter: number): Promise<void> {
+    await this.#options.state.change(() => {
+      const authority = this.known(id);
+      const mintedUntil = Math.max(authority.mintedUntil, notAfter);
+      return [authorityChange({ ...authority, mintedUntil })];
+    });
+  }
+
   /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
-  async create(id: string): Promise<{ readonly der: Uint8Array; readonly notAfter: number }> {
+  async create(id: string): Promise<AuthorityFacts> {
     const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
     const now = clock.now();
     const notAfter = now + lifetimeMs;
@@ -75,7 +97,15 @@ export class Authorities {
       notBefore: now - backdateMs,
       notAfter,
     });
-    return { der, notAfter };
+    const certificate = Buffer.from(der).toString("base64");
+    return {
+      authority: id,
+      status: "prepared",
+      certificate,
+      notAfter,
+      retiredAt: 0,
+      mintedUntil: 0,
+    };
   }
 
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
@@ -107,17 +137,18 @@ function authorityKey(id: string): string {
   return `authority.${id}`;
 }
 
-/** The change that writes an authority, new or known, in a status. */
-export function authorityChange(
-  authority: Pick<AuthorityState, "authority" | "certificate" | "notAfter">,
-  status: AuthorityState["status"],
-): Change {
-  const { authority: id, certificate, notAfter } = authority;
+/** The change that writes an authority as it is to stand. */
+export function authorityChange(authority: AuthorityFacts): Change {
   return {
     kind: "authority",
-    key: authorityKey(id),
-    content: (stamp) => ({ ...stamp, authority: id, status, certificate, notAfter }),
+    key: authorityKey(authority.authority),
+    content: (stamp) => ({ ...authority, ...stamp }),
   };
+}
+
+/** Its subject key id, hex: by this nodes and bundles name it. */
+export function subjectKeyIdOf({ certificate }: Pick<AuthorityFacts, "certificate">): string {
+  return parseCertificate(Buffer.from(certificate, "base64")).subjectKeyId ?? "";
 }
 
 function missing(message: string): IssuerError {

@@ -16,7 +16,12 @@ export type IssuerErrorCode =
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
   | "AUTHORITY_MISSING"
-  | "ROTATION_RUNNING";
+  | "AUTHORITY_UNKNOWN"
+  | "AUTHORITY_STATUS"
+  | "ROTATION_RUNNING"
+  | "ROTATION_NONE"
+  | "ROTATION_TOO_FAR"
+  | "ROTATION_NODE";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

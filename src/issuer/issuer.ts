@@ -7,21 +7,25 @@ import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
-import { Announcer } from "./announcer.ts";
+import { Announcer, type EventType } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
+import { AuthorityOrders } from "./authority-orders.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
+import { IssuedEnds } from "./issued-ends.ts";
 import { type NewToken, Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
-import { Rotation, type RotationProgress } from "./rotation.ts";
+import { Rotation } from "./rotation.ts";
+import { RotationGates } from "./rotation-gates.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Turns } from "./turns.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -39,6 +43,8 @@ export class Issuer {
   readonly entries: Entries;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
+  readonly authorityOrders: AuthorityOrders;
+  readonly gates: RotationGates;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
   readonly #options: IssuerOptions;
@@ -46,6 +52,7 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
+  readonly #issued = new IssuedEnds();
   /** Where nodes' requests come in. */
   readonly reception: Reception;
   readonly #announced = new Set<string>();
@@ -87,15 +94,23 @@ export class Issuer {
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
     const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
-    const { authorityLifetimeMs } = settings;
-    this.rotation = new Rotation({
+    const { lostAfterMs, authorityLifetimeMs } = settings;
+    this.gates = new RotationGates({ ...parts, issued: this.#issued, longestLifeMs, lostAfterMs });
+    const trustDomainId = `spiffe://${options.trustDomain}`;
+    const moving = {
       ...parts,
+      gates: this.gates,
+      turns: new Turns(),
       brokerPins: options.bus.brokerPins,
-      longestLifeMs,
       authorityLifetimeMs,
-    });
+      announce: (...[type, data]: [EventType, Readonly<Record<string, unknown>>]) =>
+        this.#announcer.announce(type, trustDomainId, data),
+    };
+    this.rotation = new Rotation(moving);
+    this.authorityOrders = new AuthorityOrders(moving);
     const signing = new Signing({
       ...parts,
+      issued: this.#issued,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
     const { nodes } = this;
@@ -129,6 +144,10 @@ export class Issuer {
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
     for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
+    for (const record of records)
+      if (record.kind === "audit")
+        this.#issued.resume(record.bytes, this.#options.trust.atAnyTime());
+    this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.signAnew();
     await this.#heads.announce();
     this.#scheduleTick();
@@ -163,16 +182,17 @@ export class Issuer {
     );
   }
 
-  async rotate(by: Operator): Promise<RotationProgress> {
-    const progress = await this.carryOut(
-      { verb: "ca rotate", subject: "x509", by },
-      async () => await this.rotation.start(operatorText(by)),
-    );
-    this.#announcer.announce("authority.prepared", `spiffe://${this.#options.trustDomain}`, {
-      rotation: progress.rotation,
-    });
+  /** Gives an order about authorities, and takes at once whatever step it opens. */
+  async order<T>(order: Order, run: (by: string) => Promise<T>): Promise<T> {
+    const done = await this.carryOut(order, async () => await run(operatorText(order.by)));
     await this.#advance();
-    return progress;
+    return done;
+  }
+
+  /** All of `ca rotate`; {@link Issuer.onProgress} tells of the rest. */
+  async rotate(by: Operator): Promise<void> {
+    const order = { verb: "ca rotate", subject: "x509", by };
+    await this.order(order, async (text) => await this.authorityOrders.rotate(text));
   }
 
   /** Runs an operator's order, which stands in the audit chain before anything is done about it. */
@@ -186,7 +206,7 @@ export class Issuer {
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
     await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.list().length === 0) await this.rotation.begin();
+    if (this.authorities.list().length === 0) await this.authorityOrders.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
@@ -222,6 +242,7 @@ export class Issuer {
 
   /** The bus is back: whatever was journalled meanwhile goes out, and a head after it. @throws IssuerError AUDIT_BEHIND: restart */
   async onBusBack(): Promise<void> {
+    this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.#audit.check();
     await this.#state.reconcile();
     await this.#heads.announce();
@@ -303,15 +324,7 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    const active = this.authorities.active();
-    const third = this.#options.settings.authorityLifetimeMs / 3;
-    if (
-      active !== undefined &&
-      this.rotation.running() === undefined &&
-      active.notAfter - this.#options.clock.now() < third
-    ) {
-      await this.rotation.start("automatic: two thirds of the authority's life are over");
-    }
+    await this.authorityOrders.tend();
   }
 }
 

@@ -27,6 +27,8 @@ export interface IssuerSettings {
   readonly maxTtlSeconds: number;
   /** Default 30 days. */
   readonly authorityLifetimeMs: number;
+  /** Default 15 minutes: so long a rotation waits for a node that says nothing, unless its SVIDs would be cut off. */
+  readonly lostAfterMs: number;
 }
 
 export interface IssuerOptions {

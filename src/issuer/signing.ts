@@ -17,6 +17,7 @@ import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
+import type { IssuedEnds } from "./issued-ends.ts";
 import { type Admitted, reply } from "./requests.ts";
 
 export interface SigningOptions {
@@ -25,6 +26,7 @@ export interface SigningOptions {
   readonly entries: Entries;
   readonly authorities: Authorities;
   readonly audit: AuditChain;
+  readonly issued: IssuedEnds;
   readonly clock: Clock;
   readonly random: Random;
   /** Called after a batch was signed, to announce it. */
@@ -69,6 +71,7 @@ export class Signing {
       wanted.map((one) => one.linted),
       () => ({ kind: "svids-issued", node: node.node, svids: issued }),
     );
+    for (const { notAfter } of issued) this.#options.issued.note(node.node, authority.id, notAfter);
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
     return await reply(

@@ -8,10 +8,10 @@ import {
   loadAnyConfig,
   loadIssuerConfig,
   loadNodeConfig,
-  parseDuration,
   parseHostPort,
 } from "../../src/daemon/config.ts";
 import { ConfigError } from "../../src/daemon/config-error.ts";
+import { parseDuration } from "../../src/daemon/config-fields.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hconfig-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -75,6 +75,7 @@ describe("a good file", () => {
       x509TtlSeconds: 3600,
       maxX509TtlSeconds: 86_400,
       authorityLifetimeMs: 30 * 86_400_000,
+      lostAfterMs: 15 * 60_000,
       log: { level: "info" },
     });
   });

@@ -32,6 +32,7 @@ const settings: IssuerSettings = {
   defaultTtlSeconds: 3600,
   maxTtlSeconds: 86_400,
   authorityLifetimeMs: 30 * 24 * 3_600_000,
+  lostAfterMs: 15 * 60_000,
 };
 
 /** One issuer's machine: its disk, keys and bus outlive the process, which can be killed and started again. */

@@ -49,6 +49,8 @@ export interface BundleState extends StateObject {
   readonly revocations: Version;
   /** Subject key id (hex) of the authority that signs now: nodes ask anew for every SVID that another one signed. Empty before the first. */
   readonly activeAuthority: string;
+  /** Subject key ids (hex) of authorities whose keys may be in wrong hands: nodes ask anew at once for every SVID that one of these signed. */
+  readonly taintedAuthorities: readonly string[];
   /** SHA-256 pins of the broker's public keys, current and next. */
   readonly brokerPins: readonly string[];
 }
@@ -113,8 +115,11 @@ export interface NodeRecordState extends StateObject {
   readonly expiresAt: number;
 }
 
-/** In the bundle, signing nothing; signing; signing no more but trusted; not trusted. */
-type AuthorityStatus = "prepared" | "active" | "old" | "removed";
+/**
+ * Trusted: `prepared` (signs nothing yet), `active` (signs), `old` (signs no more), `tainted` (signs no more, and what it signed is replaced at
+ * once). Not trusted, for good: `revoked` (taken out, by an operator or at the end of a rotation), `expired` (its notAfter is over).
+ */
+export type AuthorityStatus = "prepared" | "active" | "old" | "tainted" | "revoked" | "expired";
 
 /** One X.509 authority and where it stands in its life. */
 export interface AuthorityState extends StateObject {
@@ -122,18 +127,46 @@ export interface AuthorityState extends StateObject {
   readonly status: AuthorityStatus;
   readonly certificate: string;
   readonly notAfter: number;
+  /** Since when it signs no more; 0 while it does, or may. No SVID of it lives longer than the longest life after this. */
+  readonly retiredAt: number;
+  /** The end of the last SVID of it that an operator was handed, and no node holds; 0 for none. */
+  readonly mintedUntil: number;
 }
 
-/** What a rotation does now; `activate` is taken together with its change of trust. */
-export type RotationStep = "prepare" | "activate" | "reissue" | "done";
+/**
+ * What a rotation waits for now. `prepare`: everybody has the new root; then the new authority signs. `reissue`: no SVID of the old authority lives;
+ * then its root leaves the bundle. `remove`: everybody has let go of the root.
+ */
+export type RotationStep = "prepare" | "reissue" | "remove" | "done" | "aborted";
 
-/** A rotation under way: enough for another issuer process to go on with it. */
+/** Which part of it was ordered: all steps; those up to the activation; those from `reissue` on, for an authority that signs no more. */
+export type RotationKind = "rotate" | "activate" | "revoke";
+
+/** A node that a rotation did not wait for. */
+export interface PassedNode {
+  readonly node: SpiffeId;
+  readonly step: RotationStep;
+  readonly why: "lost" | "by hand" | "forced" | "out of time";
+}
+
+/** A rotation under way, or the last one: enough for another issuer process to go on with it. */
 export interface RotationState extends StateObject {
   readonly rotation: string;
+  readonly kind: RotationKind;
   readonly step: RotationStep;
   readonly from: string;
   readonly to: string;
   readonly startedAt: number;
+  readonly stepAt: number;
+  /** A bundle of a higher version carries what this step changed; null in objects of the first release. */
+  readonly gateFrom: Version | null;
+  /** The old authority's key may be in wrong hands. */
+  readonly taints: boolean;
+  readonly paused: boolean;
+  /** Nodes that an operator passes by, to the end of the rotation. */
+  readonly past: readonly SpiffeId[];
+  /** Whom it has passed by so far, the first 200. */
+  readonly passed: readonly PassedNode[];
 }
 
 /** Who leads. Written by compare-and-set, so of two that start together one fails. */

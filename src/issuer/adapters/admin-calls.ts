@@ -34,7 +34,12 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   NODE_NAME_INVALID: status.INVALID_ARGUMENT,
   NODE_NAME_TAKEN: status.ALREADY_EXISTS,
   AUTHORITY_MISSING: status.FAILED_PRECONDITION,
+  AUTHORITY_UNKNOWN: status.NOT_FOUND,
+  AUTHORITY_STATUS: status.FAILED_PRECONDITION,
   ROTATION_RUNNING: status.FAILED_PRECONDITION,
+  ROTATION_NONE: status.FAILED_PRECONDITION,
+  ROTATION_TOO_FAR: status.FAILED_PRECONDITION,
+  ROTATION_NODE: status.NOT_FOUND,
 };
 
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */

@@ -5,10 +5,12 @@ import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
 import type { NewEntry } from "../../../src/issuer/entries.ts";
 import type { IssuerSettings } from "../../../src/issuer/options.ts";
 import { HeldClock } from "../../support/held-clock.ts";
+import type { JournalCrash } from "../../support/memory-journal.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";
 import { type SimulationDomain, simulationDomain } from "../../support/simulation-domain.ts";
 import { SimulationIssuer } from "../../support/simulation-issuer.ts";
+import { quiet } from "../../support/simulation-quiet.ts";
 
 /** Who gives orders in these tests. */
 export const operator: Operator = { kind: "unix", uid: 0, pid: 1 };
@@ -29,11 +31,20 @@ export interface Office {
   readonly entry: (path: string, nodes?: NodeSelection) => Promise<Entry>;
 }
 
-/** Opens one. */
-export async function openOffice(settings: Partial<IssuerSettings> = {}): Promise<Office> {
+/** Opens one. With a crash, its first start dies in that write, and the second one is the one that is open. */
+export async function openOffice(
+  settings: Partial<IssuerSettings> = {},
+  crash?: JournalCrash,
+): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());
   const host = new SimulationIssuer({ domain, clock, random: new SeededRandom(1), settings });
+  if (crash !== undefined) {
+    host.journal.crashAt(crash, () => host.kill());
+    host.start().catch(() => undefined);
+    await quiet();
+    host.kill();
+  }
   await host.start();
   const office: Office = {
     domain,
