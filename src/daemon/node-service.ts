@@ -2,7 +2,6 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
-import type { AuthorityUse } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import { selectsNode } from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
@@ -17,6 +16,7 @@ import type { IssuerClient } from "../identity/issuer-client.ts";
 import type { NodeIdentity } from "../identity/node-identity.ts";
 import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
 import { type NodeReport, Reporter } from "../identity/reporter.ts";
+import { authorityUses } from "../identity/svids-in-use.ts";
 import { type SignCsrs, WorkloadIdentities } from "../identity/workload-identities.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
@@ -81,6 +81,7 @@ export class NodeService {
     this.consumers = new Consumers({
       clock,
       processes: options.processes,
+      authorityOf: (serial) => this.#workloads.authorityOf(serial),
       onChange: () => this.#onConsumers(),
     });
     this.#follower = new Follower({
@@ -206,6 +207,7 @@ export class NodeService {
       entries,
       bundle: bundle === undefined ? undefined : this.#parsed(bundle),
       activeAuthority: bundle?.payload.activeAuthority ?? "",
+      taintedAuthorities: bundle?.payload.taintedAuthorities ?? [],
       synced: state.synced,
     });
     this.#reporter.changed();
@@ -246,20 +248,14 @@ export class NodeService {
   }
 
   #report(): NodeReport {
-    const { identity } = this.#options;
-    const uses = new Map(this.#workloads.authorities());
-    const own = uses.get(identity.authority) ?? { svids: 0, until: 0 };
-    uses.set(identity.authority, {
-      svids: own.svids + 1,
-      until: Math.max(own.until, identity.expiresAt),
-    });
-    const authorities = [...uses].map(([authority, use]): AuthorityUse => ({ authority, ...use }));
+    const { identity, clock } = this.#options;
+    const svids = [...identity.svids(), ...this.#workloads.svids(), ...this.consumers.svids()];
     const spreadMs = this.#view.head?.ackSpreadMs ?? 0;
     return {
       highest: this.#view.highest,
       applied: this.#follower.applied,
       consumers: this.consumers.report(),
-      authorities,
+      authorities: authorityUses(svids, clock.now()),
       spreadMs,
     };
   }

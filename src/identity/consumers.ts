@@ -4,6 +4,7 @@ import type { ConsumerReport } from "../core/envelope/payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Processes } from "./ports.ts";
+import { lettingGo, type SvidUse } from "./svids-in-use.ts";
 
 /** Which version of what a pushed secret was made from. */
 export type PushSource =
@@ -24,6 +25,9 @@ export interface Push {
 /** A name that a process let go (or lost with a stream) still counts this long, in case it comes back for it. */
 const leftNameCountsMs = 30_000;
 
+/** A process that cannot acknowledge uses a new SVID by then (protocol.md, Acknowledged). */
+const settleMs = 10_000;
+
 /** A process that is away and was given trust alone counts this long. */
 const trustCountsMs = 3_600_000;
 
@@ -35,6 +39,8 @@ interface Name {
   acknowledged: PushSource | undefined;
   refusal: string | undefined;
   leftAt: number | undefined;
+  /** What the process may use under this name: the SVID that it accepted last, and what it was sent since. */
+  svids: readonly SvidUse[];
 }
 
 interface Process {
@@ -56,15 +62,19 @@ export class Consumers {
   readonly #processes: Processes;
   readonly #byStream = new Map<StreamOf, Process>();
   readonly #known = new Map<string, Process>();
+  readonly #authorityOf: (serial: string) => string;
   readonly #onChange: () => void;
 
   constructor(options: {
     readonly clock: Clock;
     readonly processes: Processes;
+    /** Which authority signed an SVID of this node, by its serial; empty when unknown. */
+    readonly authorityOf: (serial: string) => string;
     readonly onChange: () => void;
   }) {
     this.#clock = options.clock;
     this.#processes = options.processes;
+    this.#authorityOf = options.authorityOf;
     this.#onChange = options.onChange;
   }
 
@@ -90,6 +100,7 @@ export class Consumers {
     if (process === undefined) return;
     for (const { name, source } of pushes) {
       const known = nameOf(process, stream, name) ?? leftNameOf(process, name);
+      const svids = this.#withSent(known?.svids ?? [], source);
       if (known === undefined)
         process.names.add({
           name,
@@ -98,16 +109,20 @@ export class Consumers {
           acknowledged: undefined,
           refusal: undefined,
           leftAt: undefined,
+          svids,
         });
-      else Object.assign(known, { stream, sent: source, leftAt: undefined });
+      else Object.assign(known, { stream, sent: source, leftAt: undefined, svids });
     }
     this.#onChange();
   }
 
   acknowledged(stream: StreamOf, pushes: readonly Push[]): void {
-    this.#update(stream, pushes, (name, push) => {
-      name.acknowledged = push.source;
+    const isHeard = this.#byStream.get(stream)?.kind === "sds";
+    const now = this.#clock.now();
+    this.#update(stream, pushes, (name, { source }) => {
+      name.acknowledged = source;
       name.refusal = undefined;
+      if (source.kind === "svid") name.svids = accepted(name.svids, source, { isHeard, now });
     });
   }
 
@@ -137,6 +152,15 @@ export class Consumers {
         Object.assign(name, { stream: undefined, leftAt: this.#clock.now() });
     if (process.streams.size === 0) process.leftAt = this.#clock.now();
     this.#onChange();
+  }
+
+  /** Every SVID that a process may still use, though the node may hold a newer one. */
+  svids(): readonly SvidUse[] {
+    this.report();
+    const now = this.#clock.now();
+    return [...this.#known.values()].flatMap(({ names }) =>
+      [...names].flatMap((held) => held.svids.filter(({ until }) => until > now)),
+    );
   }
 
   /** Everybody who still holds something. */
@@ -174,6 +198,14 @@ export class Consumers {
     }
   }
 
+  #withSent(before: readonly SvidUse[], source: PushSource): readonly SvidUse[] {
+    if (source.kind !== "svid") return before;
+    const { serial, expiresAt: until } = source;
+    const now = this.#clock.now();
+    const others = before.filter((use) => use.serial !== serial && use.until > now);
+    return [...others, { serial, authority: this.#authorityOf(serial), until }];
+  }
+
   #update(
     stream: StreamOf,
     pushes: readonly Push[],
@@ -196,7 +228,8 @@ export class Consumers {
     for (const held of process.names) {
       const isForgotten = held.leftAt !== undefined && held.leftAt + leftNameCountsMs < now;
       if (process.streams.size > 0 && isForgotten) {
-        process.names.delete(held);
+        // Asked for again and not there any more, an SVID stays in use: nothing in SDS takes it away.
+        if (held.svids.every(({ until }) => until <= now)) process.names.delete(held);
         continue;
       }
       if (held.refusal !== undefined)
@@ -245,6 +278,9 @@ const keptSource = z.discriminatedUnion("kind", [
 
 const keptName = z.object({
   name: z.string(),
+  svids: z
+    .array(z.object({ serial: z.string(), authority: z.string(), until: z.number() }))
+    .default([]),
   sent: keptSource,
   acknowledged: keptSource.nullable(),
   refusal: z.string().nullable(),
@@ -264,9 +300,10 @@ const keptProcesses = z.array(
 type KeptSource = z.infer<typeof keptSource>;
 
 function keep(held: Name): z.infer<typeof keptName> {
-  const { name, sent, acknowledged, refusal = null } = held;
+  const { name, sent, acknowledged, refusal = null, svids } = held;
   return {
     name,
+    svids: [...svids],
     sent: keepSource(sent),
     acknowledged: acknowledged === undefined ? null : keepSource(acknowledged),
     refusal,
@@ -274,9 +311,10 @@ function keep(held: Name): z.infer<typeof keptName> {
 }
 
 function takeBack(kept: z.infer<typeof keptName>, now: number): Name {
-  const { name, sent, acknowledged, refusal } = kept;
+  const { name, sent, acknowledged, refusal, svids } = kept;
   return {
     name,
+    svids,
     stream: undefined,
     sent: takeBackSource(sent),
     acknowledged: acknowledged === null ? undefined : takeBackSource(acknowledged),
@@ -301,6 +339,18 @@ function takeBackSource(kept: KeptSource): PushSource {
 
 function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {
   return `${kind}-${pid}-${start}`;
+}
+
+/** What is still in use once a process has taken this one: of what was sent before it nothing, or nothing in a while where that is not heard. */
+function accepted(
+  svids: readonly SvidUse[],
+  { serial }: { readonly serial: string },
+  { isHeard, now }: { readonly isHeard: boolean; readonly now: number },
+): readonly SvidUse[] {
+  const at = svids.findIndex((use) => use.serial === serial);
+  const newest = svids[at];
+  if (newest === undefined) return svids;
+  return isHeard ? svids.slice(at) : lettingGo(svids, newest, now + settleMs);
 }
 
 /** Has any stream of this process accepted a bundle at least as new as this one? */

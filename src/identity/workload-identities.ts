@@ -16,6 +16,7 @@ import { type Held, heldOf, servable } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
+import type { SvidUse } from "./svids-in-use.ts";
 import { isSameEntries, isSameTrust, isSameView, type WorkloadState } from "./workload-state.ts";
 
 /** CSRs per request; a fleet-wide re-issue asks for several requests (protocol.md, Issuance). */
@@ -60,9 +61,19 @@ export class WorkloadIdentities {
   readonly #refused: RefusedEntries;
   /** What came out of the cache and was not held against a bundle yet. */
   readonly #unproven = new Set<string>();
-  #state: WorkloadState = { entries: [], bundle: undefined, activeAuthority: "", synced: false };
+  #state: WorkloadState = {
+    entries: [],
+    bundle: undefined,
+    activeAuthority: "",
+    taintedAuthorities: [],
+    synced: false,
+  };
   #activeSince = 0;
   #signing = false;
+  /** SVIDs under way: the authority that signs them is the one that was known to when they were asked for, or a later one. */
+  #asked: readonly SvidUse[] = [];
+  /** By serial, of every SVID that lives. */
+  readonly #authorities = new Map<string, { readonly authority: string; readonly until: number }>();
   #notBefore = 0;
   #timer: Timer | undefined;
   #stopped = false;
@@ -115,16 +126,21 @@ export class WorkloadIdentities {
     return { current: () => watcher.view, close: () => this.#watchers.delete(watcher) };
   }
 
-  /** For acknowledgements: how many live SVIDs each authority signed, and until when they live. */
-  authorities(): ReadonlyMap<string, { readonly svids: number; readonly until: number }> {
-    const now = this.#options.clock.now();
-    const uses = new Map<string, { svids: number; until: number }>();
-    for (const held of this.#held.values()) {
-      if (held.notAfter <= now) continue;
-      const use = uses.get(held.authority) ?? { svids: 0, until: 0 };
-      uses.set(held.authority, { svids: use.svids + 1, until: Math.max(use.until, held.notAfter) });
-    }
-    return uses;
+  /** For acknowledgements: what this node holds, and what is asked for and may come at any moment. */
+  svids(): readonly SvidUse[] {
+    const held = [...this.#held.values()].map(
+      ({ svid, authority, notAfter }): SvidUse => ({
+        serial: svid.serial,
+        authority,
+        until: notAfter,
+      }),
+    );
+    return [...held, ...this.#asked];
+  }
+
+  /** Which authority signed an SVID that callers were given; empty for one that is long gone. */
+  authorityOf(serial: string): string {
+    return this.#authorities.get(serial)?.authority ?? "";
   }
 
   /** For the health page and metrics: SVIDs are those that live; the next expiry may have passed. */
@@ -171,11 +187,12 @@ export class WorkloadIdentities {
   }
 
   #plan(now: number): ReturnType<typeof plan> {
-    const { entries, activeAuthority } = this.#state;
+    const { entries, activeAuthority, taintedAuthorities: tainted } = this.#state;
     return plan({
       entries,
       held: this.#held,
       activeAuthority,
+      tainted,
       activeSince: this.#activeSince,
       reissueSpreadMs,
       now,
@@ -197,10 +214,17 @@ export class WorkloadIdentities {
     this.#signing = true;
     const { log, metrics, clock } = this.#options;
     const askedUnder = this.#state.activeAuthority;
+    this.#asked = due.map(({ id, x509TtlSeconds }) => ({
+      serial: `asked ${id}`,
+      authority: askedUnder,
+      until: clock.now() + x509TtlSeconds * 1000,
+    }));
     try {
       const fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
       for (const svid of fresh) this.#keep(svid, askedUnder);
+      for (const [serial, { until }] of this.#authorities)
+        if (until <= clock.now()) this.#authorities.delete(serial);
       this.#backoff.reset();
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
@@ -221,6 +245,7 @@ export class WorkloadIdentities {
       );
     } finally {
       this.#signing = false;
+      this.#asked = [];
     }
     this.#replan();
   }
@@ -296,7 +321,9 @@ export class WorkloadIdentities {
     const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
     const spread = this.#options.random.fraction();
     const receivedAt = this.#options.clock.now();
-    this.#held.set(cached.entry, heldOf(cached, { hint, spread, askedUnder, receivedAt }));
+    const held = heldOf(cached, { hint, spread, askedUnder, receivedAt });
+    this.#held.set(cached.entry, held);
+    this.#authorities.set(held.svid.serial, { authority: held.authority, until: held.notAfter });
   }
 
   #letGo(): void {
