@@ -21,7 +21,8 @@ export type IssuerErrorCode =
   | "ROTATION_RUNNING"
   | "ROTATION_NONE"
   | "ROTATION_TOO_FAR"
-  | "ROTATION_NODE";
+  | "ROTATION_NODE"
+  | "ROTATION_ORDER";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

@@ -40,6 +40,7 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   ROTATION_NONE: status.FAILED_PRECONDITION,
   ROTATION_TOO_FAR: status.FAILED_PRECONDITION,
   ROTATION_NODE: status.NOT_FOUND,
+  ROTATION_ORDER: status.INVALID_ARGUMENT,
 };
 
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */

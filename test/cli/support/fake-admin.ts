@@ -33,6 +33,34 @@ export interface Script {
     authorities.WatchRotationRequest,
     authorities.WatchRotationResponse
   >;
+  readonly prepareAuthority?: Answer<
+    authorities.PrepareAuthorityRequest,
+    authorities.PrepareAuthorityResponse
+  >;
+  readonly pruneAuthorities?: Answer<
+    authorities.PruneAuthoritiesRequest,
+    authorities.PruneAuthoritiesResponse
+  >;
+  readonly steerRotation?: Answer<
+    authorities.SteerRotationRequest,
+    authorities.SteerRotationResponse
+  >;
+  readonly forceRotation?: Answer<
+    authorities.ForceRotationRequest,
+    authorities.ForceRotationResponse
+  >;
+  readonly activateAuthority?: Stream<
+    authorities.ActivateAuthorityRequest,
+    authorities.ActivateAuthorityResponse
+  >;
+  readonly taintAuthority?: Stream<
+    authorities.TaintAuthorityRequest,
+    authorities.TaintAuthorityResponse
+  >;
+  readonly revokeAuthority?: Stream<
+    authorities.RevokeAuthorityRequest,
+    authorities.RevokeAuthorityResponse
+  >;
   readonly tailEvents?: Stream<admin.TailEventsRequest, admin.TailEventsResponse>;
 }
 
@@ -84,6 +112,13 @@ export async function fakeAdmin(
     listAuthorities: unary(script.listAuthorities),
     rotateAuthority: streaming(script.rotateAuthority),
     watchRotation: streaming(script.watchRotation),
+    prepareAuthority: unary(script.prepareAuthority),
+    pruneAuthorities: unary(script.pruneAuthorities),
+    steerRotation: unary(script.steerRotation),
+    forceRotation: unary(script.forceRotation),
+    activateAuthority: streaming(script.activateAuthority),
+    taintAuthority: streaming(script.taintAuthority),
+    revokeAuthority: streaming(script.revokeAuthority),
   });
   const path = join(folder.path, "admin.sock");
   await listen(server, path);
