@@ -18,6 +18,7 @@ import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
 import { type NodeReport, Reporter } from "../identity/reporter.ts";
 import { authorityUses } from "../identity/svids-in-use.ts";
 import { type SignCsrs, WorkloadIdentities } from "../identity/workload-identities.ts";
+import type { WorkloadState } from "../identity/workload-state.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -81,7 +82,7 @@ export class NodeService {
     this.consumers = new Consumers({
       clock,
       processes: options.processes,
-      authorityOf: (serial) => this.#workloads.authorityOf(serial),
+      authorityOf: (serial) => this.#workloads.authorities.of(serial),
       onChange: () => this.#onConsumers(),
     });
     this.#follower = new Follower({
@@ -203,15 +204,15 @@ export class NodeService {
     if (manifest?.banned === true)
       log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
     const bundle = this.#view.get("bundle");
-    this.#workloads.update({
-      entries,
-      bundle: bundle === undefined ? undefined : this.#parsed(bundle),
-      activeAuthority: bundle?.payload.activeAuthority ?? "",
-      taintedAuthorities: bundle?.payload.taintedAuthorities ?? [],
-      synced: state.synced,
-    });
+    const trust = bundle === undefined ? noTrust : this.#trustOf(bundle);
+    this.#workloads.update({ entries, ...trust, synced: state.synced });
     this.#reporter.changed();
     this.#scheduleRenewal();
+  }
+
+  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "synced"> {
+    const { activeAuthority, taintedAuthorities } = object.payload;
+    return { bundle: this.#parsed(object), activeAuthority, taintedAuthorities };
   }
 
   /** The same value for the same object: views are compared by it. */
@@ -296,6 +297,9 @@ export class NodeService {
     this.#scheduleRenewal();
   }
 }
+
+/** Before the first bundle came. */
+const noTrust = { bundle: undefined, activeAuthority: "", taintedAuthorities: [] };
 
 /** The bus of a node that must not use it. */
 const noBus: NodeBus["request"] = () =>

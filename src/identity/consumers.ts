@@ -1,20 +1,14 @@
-import { z } from "zod";
-import { parseCompactJson, printCompactJson } from "../core/envelope/compact-json.ts";
 import type { ConsumerReport } from "../core/envelope/payloads.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
+import {
+  type Name,
+  type PushSource,
+  parseConsumers,
+  printConsumers,
+  type StreamOf,
+} from "./kept-consumers.ts";
 import type { Processes } from "./ports.ts";
 import { lettingGo, type SvidUse } from "./svids-in-use.ts";
-
-/** Which version of what a pushed secret was made from. */
-export type PushSource =
-  | { readonly kind: "svid"; readonly serial: string; readonly expiresAt: number }
-  | { readonly kind: "bundle"; readonly sequences: ReadonlyMap<TrustDomain, bigint> };
-
-/** One stream of a local process. */
-export interface StreamOf {
-  readonly pid: number;
-}
 
 /** One named thing that a consumer was given. */
 export interface Push {
@@ -30,18 +24,6 @@ const settleMs = 10_000;
 
 /** A process that is away and was given trust alone counts this long. */
 const trustCountsMs = 3_600_000;
-
-interface Name {
-  readonly name: string;
-  /** The stream that carries it: two streams of one process may carry one name, and each has its own Envoy cluster behind it. */
-  stream: StreamOf | undefined;
-  sent: PushSource;
-  acknowledged: PushSource | undefined;
-  refusal: string | undefined;
-  leftAt: number | undefined;
-  /** What the process may use under this name: the SVID that it accepted last, and what it was sent since. */
-  svids: readonly SvidUse[];
-}
 
 interface Process {
   readonly pid: number;
@@ -178,23 +160,16 @@ export class Consumers {
   /** What {@link Consumers.resume} takes back after a restart of the daemon. */
   save(): Uint8Array {
     this.report();
-    const kept = [...this.#known].flatMap(([, { pid, start, kind, flushedAt, names }]) =>
-      names.size > 0 ? [{ pid, start, kind, flushedAt, names: [...names].map(keep) }] : [],
-    );
-    return printCompactJson(kept);
+    return printConsumers(this.#known.values());
   }
 
   /** Processes that were served before the restart and still run count, name by name, until they come back for it. */
   resume(bytes: Uint8Array): void {
     const now = this.#clock.now();
-    for (const { names, ...kept } of keptProcesses.parse(parseCompactJson(bytes))) {
+    for (const kept of parseConsumers(bytes, now)) {
       if (this.#processes.startOf(kept.pid) !== kept.start) continue;
-      this.#known.set(idOf(kept), {
-        ...kept,
-        names: new Set(names.map((one) => takeBack(one, now))),
-        streams: new Set(),
-        leftAt: now,
-      });
+      const names = new Set(kept.names);
+      this.#known.set(idOf(kept), { ...kept, names, streams: new Set(), leftAt: now });
     }
   }
 
@@ -269,72 +244,6 @@ export class Consumers {
       acknowledged[td] = behind === undefined || accepted < behind ? accepted : behind;
     }
   }
-}
-
-const keptSource = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("svid"), serial: z.string(), expiresAt: z.number() }),
-  z.object({ kind: z.literal("bundle"), sequences: z.record(z.string(), z.string()) }),
-]);
-
-const keptName = z.object({
-  name: z.string(),
-  svids: z
-    .array(z.object({ serial: z.string(), authority: z.string(), until: z.number() }))
-    .default([]),
-  sent: keptSource,
-  acknowledged: keptSource.nullable(),
-  refusal: z.string().nullable(),
-});
-
-/** What the daemon wrote itself, in a file of its own. */
-const keptProcesses = z.array(
-  z.object({
-    pid: z.number(),
-    start: z.string(),
-    kind: z.enum(["sds", "workload-api"]),
-    flushedAt: z.number(),
-    names: z.array(keptName),
-  }),
-);
-
-type KeptSource = z.infer<typeof keptSource>;
-
-function keep(held: Name): z.infer<typeof keptName> {
-  const { name, sent, acknowledged, refusal = null, svids } = held;
-  return {
-    name,
-    svids: [...svids],
-    sent: keepSource(sent),
-    acknowledged: acknowledged === undefined ? null : keepSource(acknowledged),
-    refusal,
-  };
-}
-
-function takeBack(kept: z.infer<typeof keptName>, now: number): Name {
-  const { name, sent, acknowledged, refusal, svids } = kept;
-  return {
-    name,
-    svids,
-    stream: undefined,
-    sent: takeBackSource(sent),
-    acknowledged: acknowledged === null ? undefined : takeBackSource(acknowledged),
-    refusal: refusal ?? undefined,
-    leftAt: now,
-  };
-}
-
-function keepSource(source: PushSource): KeptSource {
-  if (source.kind === "svid") return source;
-  const sequences = [...source.sequences].map(([td, sequence]) => [td, String(sequence)] as const);
-  return { kind: "bundle", sequences: Object.fromEntries(sequences) };
-}
-
-function takeBackSource(kept: KeptSource): PushSource {
-  if (kept.kind === "svid") return kept;
-  const sequences = Object.entries(kept.sequences).map(
-    ([td, sequence]) => [td as TrustDomain, BigInt(sequence)] as const,
-  );
-  return { kind: "bundle", sequences: new Map(sequences) };
 }
 
 function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {

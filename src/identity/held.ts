@@ -3,6 +3,7 @@ import { type Certificate, parseCertificate } from "../core/x509/certificate.ts"
 import { IdentityError } from "./error.ts";
 import type { CachedSvid } from "./ports.ts";
 import type { HeldSvid } from "./renewal.ts";
+import type { SvidUse } from "./svids-in-use.ts";
 
 /** An SVID that is held: what the planner knows of it, and what callers get. */
 export interface Held extends HeldSvid {
@@ -33,6 +34,11 @@ export function servable(cached: CachedSvid, hint: string): X509Svid {
   const { spiffeId: id, chain, privateKey } = cached;
   const { serial, notAfter: expiresAt } = leafOf(chain);
   return { id, chain, privateKey, serial, expiresAt, hint };
+}
+
+/** As acknowledgements name it. */
+export function useOf({ svid, authority, notAfter }: Held): SvidUse {
+  return { serial: svid.serial, authority, until: notAfter };
 }
 
 function leafOf(chain: readonly Uint8Array[]): Certificate {

@@ -39,3 +39,42 @@ export function lettingGo(
   const older = before.filter(({ serial }) => serial !== newest.serial);
   return [...older.map((use) => ({ ...use, until: Math.min(use.until, by) })), newest];
 }
+
+/** The authorities of a node's SVIDs: of those that live, by their serials, and of those that are asked for and may come at any moment. */
+export class SvidAuthorities {
+  readonly #bySerial = new Map<string, { readonly authority: string; readonly until: number }>();
+  #asked: readonly SvidUse[] = [];
+
+  /** Under way: the authority that signs them is the one that is known to now, or a later one. */
+  asks(
+    due: readonly { readonly id: string; readonly x509TtlSeconds: number }[],
+    authority: string,
+    now: number,
+  ): void {
+    this.#asked = due.map(({ id, x509TtlSeconds }) => ({
+      serial: `asked ${id}`,
+      authority,
+      until: now + x509TtlSeconds * 1000,
+    }));
+  }
+
+  /** What was asked for has come, or will not. */
+  answered(now: number): void {
+    this.#asked = [];
+    for (const [serial, { until }] of this.#bySerial)
+      if (until <= now) this.#bySerial.delete(serial);
+  }
+
+  keep({ serial, authority, until }: SvidUse): void {
+    this.#bySerial.set(serial, { authority, until });
+  }
+
+  get asked(): readonly SvidUse[] {
+    return this.#asked;
+  }
+
+  /** Empty for an SVID that is long gone. */
+  of(serial: string): string {
+    return this.#bySerial.get(serial)?.authority ?? "";
+  }
+}

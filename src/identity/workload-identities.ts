@@ -12,12 +12,18 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import { type Held, heldOf, servable } from "./held.ts";
+import { type Held, heldOf, servable, useOf } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
-import type { SvidUse } from "./svids-in-use.ts";
-import { isSameEntries, isSameTrust, isSameView, type WorkloadState } from "./workload-state.ts";
+import { SvidAuthorities, type SvidUse } from "./svids-in-use.ts";
+import {
+  isSameEntries,
+  isSameTrust,
+  isSameView,
+  noState,
+  type WorkloadState,
+} from "./workload-state.ts";
 
 /** CSRs per request; a fleet-wide re-issue asks for several requests (protocol.md, Issuance). */
 const batchSize = 50;
@@ -61,19 +67,11 @@ export class WorkloadIdentities {
   readonly #refused: RefusedEntries;
   /** What came out of the cache and was not held against a bundle yet. */
   readonly #unproven = new Set<string>();
-  #state: WorkloadState = {
-    entries: [],
-    bundle: undefined,
-    activeAuthority: "",
-    taintedAuthorities: [],
-    synced: false,
-  };
+  #state: WorkloadState = noState;
   #activeSince = 0;
   #signing = false;
-  /** SVIDs under way: the authority that signs them is the one that was known to when they were asked for, or a later one. */
-  #asked: readonly SvidUse[] = [];
-  /** By serial, of every SVID that lives. */
-  readonly #authorities = new Map<string, { readonly authority: string; readonly until: number }>();
+  /** Who signed the SVIDs that callers were given. */
+  readonly authorities: SvidAuthorities = new SvidAuthorities();
   #notBefore = 0;
   #timer: Timer | undefined;
   #stopped = false;
@@ -128,19 +126,7 @@ export class WorkloadIdentities {
 
   /** For acknowledgements: what this node holds, and what is asked for and may come at any moment. */
   svids(): readonly SvidUse[] {
-    const held = [...this.#held.values()].map(
-      ({ svid, authority, notAfter }): SvidUse => ({
-        serial: svid.serial,
-        authority,
-        until: notAfter,
-      }),
-    );
-    return [...held, ...this.#asked];
-  }
-
-  /** Which authority signed an SVID that callers were given; empty for one that is long gone. */
-  authorityOf(serial: string): string {
-    return this.#authorities.get(serial)?.authority ?? "";
+    return [...[...this.#held.values()].map(useOf), ...this.authorities.asked];
   }
 
   /** For the health page and metrics: SVIDs are those that live; the next expiry may have passed. */
@@ -214,25 +200,17 @@ export class WorkloadIdentities {
     this.#signing = true;
     const { log, metrics, clock } = this.#options;
     const askedUnder = this.#state.activeAuthority;
-    this.#asked = due.map(({ id, x509TtlSeconds }) => ({
-      serial: `asked ${id}`,
-      authority: askedUnder,
-      until: clock.now() + x509TtlSeconds * 1000,
-    }));
+    this.authorities.asks(due, askedUnder, clock.now());
     try {
       const fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
       for (const svid of fresh) this.#keep(svid, askedUnder);
-      for (const [serial, { until }] of this.#authorities)
-        if (until <= clock.now()) this.#authorities.delete(serial);
       this.#backoff.reset();
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
       if (fresh.length > 0) {
-        log.info(
-          { svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) },
-          "SVIDs issued",
-        );
+        const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
+        log.info({ svids: fresh.length, ids }, "SVIDs issued");
         this.#tellWatchers();
         this.#options.onChange();
       }
@@ -245,7 +223,7 @@ export class WorkloadIdentities {
       );
     } finally {
       this.#signing = false;
-      this.#asked = [];
+      this.authorities.answered(clock.now());
     }
     this.#replan();
   }
@@ -323,7 +301,7 @@ export class WorkloadIdentities {
     const receivedAt = this.#options.clock.now();
     const held = heldOf(cached, { hint, spread, askedUnder, receivedAt });
     this.#held.set(cached.entry, held);
-    this.#authorities.set(held.svid.serial, { authority: held.authority, until: held.notAfter });
+    this.authorities.keep(useOf(held));
   }
 
   #letGo(): void {

@@ -15,6 +15,15 @@ export interface WorkloadState {
   readonly synced: boolean;
 }
 
+/** Before anything is known. */
+export const noState: WorkloadState = {
+  entries: [],
+  bundle: undefined,
+  activeAuthority: "",
+  taintedAuthorities: [],
+  synced: false,
+};
+
 /** Whether all is the same but the entries. */
 export function isSameTrust(a: WorkloadState, b: WorkloadState): boolean {
   return (

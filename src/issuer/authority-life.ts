@@ -8,7 +8,7 @@ import { IssuerError } from "./error.ts";
 export type AuthorityOrder = "activate" | "retire" | "taint" | "revoke" | "expire";
 
 /** Why an order does not fit a status, and what to do instead. */
-export interface Misfit {
+interface Misfit {
   readonly reason: string;
   /** A command line. */
   readonly cure: string;
@@ -87,6 +87,19 @@ export function obey(
     "AUTHORITY_STATUS",
     `cannot ${order} authority ${authority}: it ${next.reason} (\`${next.cure}\`)`,
   );
+}
+
+/** How an authority that leaves the bundle is called from then on. */
+export function endOf(
+  authority: {
+    readonly authority: string;
+    readonly status: AuthorityStatus;
+    readonly notAfter: number;
+  },
+  now: number,
+): AuthorityStatus {
+  if (!isTrusted(authority.status)) return authority.status;
+  return obey(authority, authority.notAfter <= now ? "expire" : "revoke");
 }
 
 /** Is its root in the bundle? */

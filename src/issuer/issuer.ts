@@ -7,10 +7,12 @@ import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
-import { Announcer, type EventType } from "./announcer.ts";
+import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
-import { AuthorityOrders } from "./authority-orders.ts";
+import { authorityMachine } from "./authority-machine.ts";
+import type { AuthorityOrders } from "./authority-orders.ts";
+import type { AuthorityUpkeep } from "./authority-upkeep.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
@@ -20,12 +22,11 @@ import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
-import { Rotation } from "./rotation.ts";
-import { RotationGates } from "./rotation-gates.ts";
+import type { Rotation } from "./rotation.ts";
+import type { RotationGates } from "./rotation-gates.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { bundleChange, revocationsChange } from "./trust-bundle.ts";
-import { Turns } from "./turns.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -44,6 +45,7 @@ export class Issuer {
   readonly nodes: Nodes;
   readonly authorities: Authorities;
   readonly authorityOrders: AuthorityOrders;
+  readonly authorityUpkeep: AuthorityUpkeep;
   readonly gates: RotationGates;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
@@ -93,21 +95,16 @@ export class Issuer {
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
-    const longestLifeMs = Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000;
-    const { lostAfterMs, authorityLifetimeMs } = settings;
-    this.gates = new RotationGates({ ...parts, issued: this.#issued, longestLifeMs, lostAfterMs });
-    const trustDomainId = `spiffe://${options.trustDomain}`;
-    const moving = {
+    const machine = authorityMachine({
       ...parts,
-      gates: this.gates,
-      turns: new Turns(),
-      brokerPins: options.bus.brokerPins,
-      authorityLifetimeMs,
-      announce: (...[type, data]: [EventType, Readonly<Record<string, unknown>>]) =>
-        this.#announcer.announce(type, trustDomainId, data),
-    };
-    this.rotation = new Rotation(moving);
-    this.authorityOrders = new AuthorityOrders(moving);
+      issued: this.#issued,
+      announce: (type, data) =>
+        this.#announcer.announce(type, `spiffe://${options.trustDomain}`, data),
+    });
+    this.gates = machine.gates;
+    this.rotation = machine.rotation;
+    this.authorityOrders = machine.orders;
+    this.authorityUpkeep = machine.upkeep;
     const signing = new Signing({
       ...parts,
       issued: this.#issued,
@@ -206,7 +203,7 @@ export class Issuer {
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
     await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.list().length === 0) await this.authorityOrders.begin();
+    if (this.authorities.list().length === 0) await this.authorityUpkeep.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
@@ -324,7 +321,7 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    await this.authorityOrders.tend();
+    await this.authorityUpkeep.tend();
   }
 }
 

@@ -64,3 +64,10 @@ export function sameStepChange(rotation: RotationFacts): Change {
 export function withPassed(rotation: RotationFacts, passed: readonly PassedNode[]): RotationFacts {
   return { ...rotation, passed: [...rotation.passed, ...passed].slice(0, mostPassed) };
 }
+
+/** As it begins. */
+export function newRotation(
+  of: Pick<RotationFacts, "rotation" | "kind" | "step" | "taints" | "from" | "to" | "startedAt">,
+): RotationFacts {
+  return { ...of, stepAt: of.startedAt, gateFrom: null, paused: false, past: [], passed: [] };
+}

@@ -1,22 +1,18 @@
 import { rotationKey } from "../core/envelope/object-keys.ts";
-import type {
-  AuthorityState,
-  AuthorityStatus,
-  PassedNode,
-  RotationState,
-} from "../core/envelope/payloads.ts";
+import type { AuthorityState, PassedNode, RotationState } from "../core/envelope/payloads.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { EventType } from "./announcer.ts";
 import type { AuditChain } from "./audit-chain.ts";
 import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";
-import { isTrusted, obey } from "./authority-life.ts";
+import { endOf, isTrusted, obey } from "./authority-life.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { Waiting } from "./gate.ts";
 import { recordKeyOf } from "./requests.ts";
 import type { RotationGates } from "./rotation-gates.ts";
+import { passedBy, RotationNotes } from "./rotation-notes.ts";
 import {
   type RotationFacts,
   runningRotation,
@@ -27,12 +23,6 @@ import {
 import type { SignedState } from "./signed-state.ts";
 import { bundleChange } from "./trust-bundle.ts";
 import type { Turns } from "./turns.ts";
-
-/** A step that waits for longer is alarmed, and again after as long. */
-const alarmEveryMs = 3_600_000;
-
-/** Names fit into one audit record up to here (fields.ts, `text`). */
-const longestText = 1900;
 
 export interface RotationOptions {
   readonly trustDomain: TrustDomain;
@@ -67,10 +57,11 @@ export interface RotationProgress
  */
 export class Rotation {
   readonly #options: RotationOptions;
-  #alarmedAt = 0;
+  readonly #notes: RotationNotes;
 
   constructor(options: RotationOptions) {
     this.#options = options;
+    this.#notes = new RotationNotes(options);
   }
 
   /** The rotation under way; undefined when there is none. */
@@ -107,20 +98,13 @@ export class Rotation {
 
   /** Does not wait for a node any more, whatever it holds. @throws IssuerError ROTATION_NONE, ROTATION_NODE */
   async passBy(node: SpiffeId, by: string): Promise<void> {
-    const { state, gates, audit } = this.#options;
+    const { state, gates } = this.#options;
     if (state.get("node-record", recordKeyOf(node)) === undefined)
       throw new IssuerError("ROTATION_NODE", `there is no node ${node}; see \`herald node list\``);
     const running = this.#mustRun();
     const held = gates.of(running).waiting.filter((one) => one.node === node);
-    await audit.record({
-      kind: "authority",
-      authority: running.to,
-      status: this.#statusOf(running.to),
-      by: `${by}: rotation ${running.rotation} passes ${node}: ${held.map(described).join("; ")}`.slice(
-        0,
-        longestText,
-      ),
-    });
+    const passed = [{ node, step: running.step, why: "by hand" as const }];
+    await this.#notes.passed(running, { passed, by, held });
     await this.#steer((rotation) => ({
       ...rotation,
       past: [...new Set([...rotation.past, node])],
@@ -158,7 +142,7 @@ export class Rotation {
       const { waiting } = this.#options.gates.of(rotation);
       if (!confirmed) return waiting;
       const passed = passedBy(rotation, waiting, "forced");
-      await this.#notePassed(rotation, { passed, by: `${by}, by force`, held: waiting });
+      await this.#notes.passed(rotation, { passed, by: `${by}, by force`, held: waiting });
       await this.#take(rotation, passed);
       await this.#advance();
       return waiting;
@@ -175,14 +159,14 @@ export class Rotation {
       if (rotation.paused && !isLate) return;
       const gate = this.#options.gates.of(rotation);
       if (gate.waiting.length > 0 && !isLate) {
-        this.#alarm(rotation, gate.waiting);
+        this.#notes.waits(rotation, gate.waiting);
         return;
       }
       const passed = [
         ...gate.passed.map(({ node, why }) => ({ node, step: rotation.step, why })),
         ...passedBy(rotation, gate.waiting, "out of time"),
       ];
-      await this.#notePassed(rotation, { passed, by: "automatic", held: gate.waiting });
+      await this.#notes.passed(rotation, { passed, by: "automatic", held: gate.waiting });
       await this.#take(rotation, passed);
     }
   }
@@ -224,8 +208,8 @@ export class Rotation {
   async #activate(rotation: RotationFacts): Promise<void> {
     const { authorities, state, log, clock, announce } = this.#options;
     const by = `rotation ${rotation.rotation}`;
-    await this.#record(rotation.to, "active", by);
-    if (rotation.taints) await this.#record(rotation.from, "tainted", by);
+    await this.#notes.record(rotation.to, "active", by);
+    if (rotation.taints) await this.#notes.record(rotation.from, "tainted", by);
     // A crash may leave the first of these without the rest, so the new one comes first: at no moment is there no active authority.
     await state.change(() => {
       const from = authorities.known(rotation.from);
@@ -250,7 +234,7 @@ export class Rotation {
   async #remove(rotation: RotationFacts): Promise<void> {
     const { authorities, state, log, clock, announce } = this.#options;
     const status = endOf(authorities.known(rotation.from), clock.now());
-    await this.#record(rotation.from, status, `rotation ${rotation.rotation}`);
+    await this.#notes.record(rotation.from, status, `rotation ${rotation.rotation}`);
     await state.change(() => {
       const gone = { ...authorities.known(rotation.from), status };
       return [authorityChange(gone), stepChange(rotation, "remove"), this.#bundle([gone])];
@@ -267,7 +251,11 @@ export class Rotation {
     const to = authorities.find(rotation.to);
     const neverSigned = to?.status === "prepared" ? to : undefined;
     if (neverSigned !== undefined)
-      await this.#record(rotation.to, "revoked", `${by}: rotation ${rotation.rotation} aborted`);
+      await this.#notes.record(
+        rotation.to,
+        "revoked",
+        `${by}: rotation ${rotation.rotation} aborted`,
+      );
     await state.change(() => {
       const gone =
         neverSigned === undefined
@@ -280,56 +268,6 @@ export class Rotation {
       ];
     });
     log.info({ rotation: rotation.rotation, by }, "rotation aborted");
-  }
-
-  async #notePassed(
-    rotation: RotationState,
-    about: {
-      readonly passed: readonly PassedNode[];
-      readonly by: string;
-      readonly held: readonly Waiting[];
-    },
-  ): Promise<void> {
-    const { passed, by, held } = about;
-    if (passed.length === 0 && held.length === 0) return;
-    const named = [
-      ...passed
-        .filter(({ node }) => !held.some((one) => one.node === node))
-        .map(({ node, why }) => `${node} (${why})`),
-      ...held.map(described),
-    ];
-    this.#options.log.error(
-      {
-        alarm: "rotation-passed",
-        rotation: rotation.rotation,
-        step: rotation.step,
-        passed: named.slice(0, 20),
-      },
-      "the rotation goes on without these",
-    );
-    for (const text of texts(named))
-      await this.#record(
-        rotation.step === "reissue" ? rotation.from : rotation.to,
-        this.#statusOf(rotation.step === "reissue" ? rotation.from : rotation.to),
-        `${by}: rotation ${rotation.rotation}, step ${rotation.step}, passes: ${text}`,
-      );
-  }
-
-  #alarm(rotation: RotationState, waiting: readonly Waiting[]): void {
-    const now = this.#options.clock.now();
-    const { stepAt, startedAt, step } = rotation;
-    const since = Math.max(stepAt === 0 ? startedAt : stepAt, this.#alarmedAt);
-    if (now - since < alarmEveryMs) return;
-    this.#alarmedAt = now;
-    this.#options.log.error(
-      {
-        alarm: "rotation-waiting",
-        rotation: rotation.rotation,
-        step,
-        waiting: waiting.slice(0, 20).map(described),
-      },
-      "a rotation waits for long; `herald ca rotate --watch` says for whom, --past passes one by",
-    );
   }
 
   #steer(change: (rotation: RotationState) => RotationFacts): Promise<void> {
@@ -345,19 +283,6 @@ export class Rotation {
       "ROTATION_NONE",
       "no rotation is under way; `herald ca rotate` begins one",
     );
-  }
-
-  #statusOf(id: string): AuthorityStatus {
-    return this.#options.authorities.find(id)?.status ?? "revoked";
-  }
-
-  async #record(authority: string, status: AuthorityStatus, by: string): Promise<void> {
-    await this.#options.audit.record({
-      kind: "authority",
-      authority,
-      status,
-      by: by.slice(0, 2048),
-    });
   }
 
   /** The bundle with `changed` in place of what is held of them. */
@@ -393,37 +318,4 @@ function retire(
   if (from.status === "active")
     return { ...from, status: obey(from, taints ? "taint" : "retire"), retiredAt: now };
   return from.status === "old" && taints ? { ...from, status: obey(from, "taint") } : from;
-}
-
-/** How an authority that leaves the bundle is called from then on. */
-export function endOf(authority: AuthorityFacts, now: number): AuthorityStatus {
-  if (!isTrusted(authority.status)) return authority.status;
-  return obey(authority, authority.notAfter <= now ? "expire" : "revoke");
-}
-
-function passedBy(
-  rotation: RotationState,
-  waiting: readonly Waiting[],
-  why: PassedNode["why"],
-): readonly PassedNode[] {
-  const nodes = new Set(waiting.flatMap(({ node }) => (node === "" ? [] : [node])));
-  return [...nodes].map((node) => ({ node, step: rotation.step, why }));
-}
-
-/** What of somebody would be, or was, cut off. */
-function described({ node, consumer, reason, until }: Waiting): string {
-  const who = `${node} ${consumer}`.trim();
-  const end = until === 0 ? "" : ` until ${new Date(until).toISOString()}`;
-  return `${who} (${reason}${end})`;
-}
-
-/** Joined, in pieces that an audit record takes. */
-function texts(named: readonly string[]): readonly string[] {
-  const pieces: string[] = [];
-  for (const name of named) {
-    const last = pieces.at(-1);
-    if (last === undefined || last.length + name.length > longestText - 200) pieces.push(name);
-    else pieces[pieces.length - 1] = `${last}, ${name}`;
-  }
-  return pieces;
 }

@@ -125,7 +125,7 @@ describe("ca rotate", () => {
       },
       "ROTATION_RUNNING",
     ],
-  ] as const)("an end before the end is a failure: %j", async ([stream, code]) => {
+  ] as const)("an end before the end is a failure: %#", async ([stream, code]) => {
     using admin = await fakeAdmin({ rotateAuthority: () => stream });
     const ran = await herald(["ca", "rotate", "--json", "--admin", admin.address]);
     expect(ran.code).toBe(1);

@@ -19,8 +19,13 @@ describe("every verb", () => {
 
   test("is one of those that the design names", () => {
     expect(verbs.map((verb) => verb.join(" ")).toSorted()).toEqual([
+      "ca activate",
       "ca list",
+      "ca prepare",
+      "ca prune",
+      "ca revoke",
       "ca rotate",
+      "ca taint",
       "config check",
       "dev",
       "doctor",

@@ -1,95 +1,22 @@
 import { describe, expect, test } from "vitest";
-import type { Ack, ConsumerReport, NodeRecordState } from "../../src/core/envelope/payloads.ts";
-import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe/spiffe-id.ts";
+import type { Ack, ConsumerReport } from "../../src/core/envelope/payloads.ts";
+import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
+import { type GateFacts, liveNodes } from "../../src/issuer/gate.ts";
 import {
-  bundleGate,
-  type GateFacts,
-  liveNodes,
-  lostNodes,
-  type OldAuthority,
-  reissueGate,
-} from "../../src/issuer/gate.ts";
-
-const now = Date.UTC(2026, 10, 22, 12);
-const trustDomain = parseTrustDomain("example.org");
-const node = parseSpiffeId("spiffe://example.org/herald/node/join_token/east");
-const version = { epoch: 1n, term: 3n, seq: 50n };
-const bundle = {
+  ack,
+  bundle,
+  consumer,
+  facts,
+  hourMs,
+  node,
+  now,
+  oldAuthority,
+  record,
+  sequence,
   trustDomain,
-  key: "bundle.x",
-  above: { ...version, seq: 49n },
-  aboveSequence: 2n ** 32n + 49n,
-};
-const sequence = 2n ** 32n + 50n;
-const hourMs = 3_600_000;
-const oldAuthority = "aa";
-const old: OldAuthority = {
-  authority: "a1",
-  subjectKeyId: oldAuthority,
-  lastEnd: now + 100 * hourMs,
-  mintedUntil: 0,
-};
-
-const record: NodeRecordState = {
-  td: trustDomain,
-  at: now,
-  key: "record.x",
-  version: { epoch: 1n, term: 1n, seq: 1n },
-  node,
-  current: { keyId: "0".repeat(64), spki: "" },
-  next: null,
-  retired: [],
-  labels: {},
-  banned: false,
-  enrolledAt: now,
-  expiresAt: now + 1000,
-};
-
-const consumer: ConsumerReport = {
-  id: "sds-1-1",
-  kind: "sds",
-  connected: true,
-  sent: { [trustDomain]: sequence },
-  acknowledged: { [trustDomain]: sequence },
-  flushedAt: 0,
-  heldUntil: now + 1000,
-  refusal: null,
-};
-
-const ack: Ack = {
-  td: trustDomain,
-  at: now,
-  id: "request",
-  node,
-  boot: "boot",
-  counter: 1,
-  highest: null,
-  applied: { [bundle.key]: version },
-  consumers: [],
-  authorities: [],
-};
-
-function facts(of: {
-  readonly record?: Partial<NodeRecordState>;
-  readonly ack?: Partial<Ack> | "none";
-  readonly issuedUntil?: number;
-}): GateFacts {
-  const told = of.ack === "none" ? undefined : { ...ack, ...of.ack };
-  return {
-    now,
-    longestLifeMs: hourMs,
-    records: [{ ...record, ...of.record }],
-    ackOf: () => told,
-    issuedUntil: () => of.issuedUntil ?? 0,
-    lostAfterMs: 900_000,
-    heardSince: 0,
-    past: new Set(),
-  };
-}
-
-const waitingForBundle = (of: GateFacts) => bundleGate(of, bundle).waiting;
-const waitingForReissue = (of: GateFacts, authority: Partial<OldAuthority> = {}) =>
-  reissueGate(of, bundle, { ...old, ...authority }).waiting;
+  waitingForBundle,
+  waitingForReissue,
+} from "./support/gate-facts.ts";
 
 const behind = {
   sent: { [trustDomain]: sequence },
@@ -332,65 +259,5 @@ describe("the gate before a rotation is done: is any SVID of the old authority l
     const minted = waitingForReissue(facts({ ack: {} }), { mintedUntil: now + 1 });
     expect(minted).toMatchObject([{ node: "", until: now + 1 }]);
     expect(waitingForReissue(facts({ ack: {} }), { mintedUntil: now })).toEqual([]);
-  });
-});
-
-describe("nodes that vanish (GATE-06)", () => {
-  const ids = ["east", "west", "north", "south"].map((name) =>
-    parseSpiffeId(`spiffe://example.org/herald/node/join_token/${name}`),
-  );
-  const [east, west, north] = ids as [typeof node, typeof node, typeof node];
-
-  /** A fleet of four of which some have been silent for a quarter of an hour, without the bundle. */
-  function fleet(silent: readonly string[], bend: Partial<GateFacts> = {}): GateFacts {
-    return {
-      ...facts({}),
-      records: ids.map((id) => ({ ...record, node: id, enrolledAt: now - hourMs })),
-      ackOf: (id) =>
-        silent.includes(id) ? { ...ack, node: id, at: now - 900_000, applied: {} } : ack,
-      ...bend,
-    };
-  }
-
-  test("after lostAfter they are passed and named where no trust is taken away", () => {
-    expect(bundleGate(fleet([east]), bundle)).toEqual({
-      waiting: [],
-      passed: [{ node: east, why: "lost" }],
-    });
-    const soon = fleet([east], { lostAfterMs: 900_001 });
-    expect(bundleGate(soon, bundle)).toMatchObject({ waiting: [{ node: east }], passed: [] });
-  });
-
-  test("an SVID that may still live is not cut off: there they are waited for, and named as lost", () => {
-    const gate = reissueGate(fleet([east, west]), bundle, old);
-    expect(gate.passed).toEqual([]);
-    expect(gate.waiting).toMatchObject([
-      { node: east, lost: true },
-      { node: west, lost: true },
-    ]);
-  });
-
-  test("when more than half are silent it is the way to them that is lost, and nobody is passed", () => {
-    expect(lostNodes(fleet([east, west])).size).toBe(2);
-    expect(lostNodes(fleet([east, west, north])).size).toBe(0);
-    expect(bundleGate(fleet([east, west, north]), bundle).waiting.length).toBe(3);
-  });
-
-  test("silence counts from when somebody could listen again", () => {
-    expect(lostNodes(fleet([east], { heardSince: now - 899_999 })).size).toBe(0);
-    expect(lostNodes(fleet([east], { heardSince: now - 900_000 })).size).toBe(1);
-  });
-
-  test("one that an operator passes by is passed by in every gate, with its consumers and its refusals", () => {
-    const past = new Set([east]);
-    const consumers = [{ ...consumer, refusal: { name: "ROOTCA", reason: "bad" } }];
-    const use = [{ authority: oldAuthority, svids: 1, until: now + 10 }];
-    const refusing = fleet([], {
-      past,
-      ackOf: (id) => (id === east ? { ...ack, consumers, authorities: use } : ack),
-    });
-    const passed = [{ node: east, why: "by hand" }];
-    expect(bundleGate(refusing, bundle)).toEqual({ waiting: [], passed });
-    expect(reissueGate(refusing, bundle, old)).toEqual({ waiting: [], passed });
   });
 });

@@ -55,6 +55,7 @@ describe("two nodes, an issuer and a bus that nobody trusts, under a seed", () =
         audit: audited(world),
       }).toEqual({ seed, left: [], broken: [], lies: [], audit: [] });
     },
+    120_000,
   );
 
   test("the same seed tells the same story", async () => {

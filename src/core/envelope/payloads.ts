@@ -140,7 +140,7 @@ export interface AuthorityState extends StateObject {
 export type RotationStep = "prepare" | "reissue" | "remove" | "done" | "aborted";
 
 /** Which part of it was ordered: all steps; those up to the activation; those from `reissue` on, for an authority that signs no more. */
-export type RotationKind = "rotate" | "activate" | "revoke";
+type RotationKind = "rotate" | "activate" | "revoke";
 
 /** A node that a rotation did not wait for. */
 export interface PassedNode {

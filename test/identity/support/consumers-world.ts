@@ -1,5 +1,6 @@
 import type { ConsumerReport } from "../../../src/core/envelope/payloads.ts";
-import { Consumers, type Push, type StreamOf } from "../../../src/identity/consumers.ts";
+import { Consumers, type Push } from "../../../src/identity/consumers.ts";
+import type { StreamOf } from "../../../src/identity/kept-consumers.ts";
 import { authorityUses } from "../../../src/identity/svids-in-use.ts";
 import { now, trustDomain } from "../../core/envelope/support/keys.ts";
 import { HeldClock } from "../../support/held-clock.ts";

@@ -1,0 +1,42 @@
+import { AuthorityMoves, type AuthorityMovesOptions } from "./authority-moves.ts";
+import { AuthorityOrders } from "./authority-orders.ts";
+import { AuthorityUpkeep } from "./authority-upkeep.ts";
+import type { IssuerOptions } from "./options.ts";
+import { Rotation } from "./rotation.ts";
+import { RotationGates, type RotationGatesOptions } from "./rotation-gates.ts";
+import { Turns } from "./turns.ts";
+
+/** All that has to do with the life of authorities, connected. */
+export interface AuthorityMachine {
+  readonly gates: RotationGates;
+  readonly rotation: Rotation;
+  readonly orders: AuthorityOrders;
+  readonly upkeep: AuthorityUpkeep;
+}
+
+type Derived = Pick<AuthorityMovesOptions, "brokerPins" | "authorityLifetimeMs"> &
+  Pick<RotationGatesOptions, "longestLifeMs" | "lostAfterMs">;
+
+/** One thing at a time happens to authorities: they share a {@link Turns}. */
+export function authorityMachine(
+  options: Omit<AuthorityMovesOptions & RotationGatesOptions, keyof Derived> &
+    Pick<IssuerOptions, "settings" | "bus">,
+): AuthorityMachine {
+  const { settings, bus } = options;
+  const { lostAfterMs, authorityLifetimeMs } = settings;
+  const derived: Derived = {
+    brokerPins: bus.brokerPins,
+    longestLifeMs: Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000,
+    lostAfterMs,
+    authorityLifetimeMs,
+  };
+  const known = { ...options, ...derived };
+  const gates = new RotationGates(known);
+  const parts = { ...known, gates, moves: new AuthorityMoves(known), turns: new Turns() };
+  return {
+    gates,
+    rotation: new Rotation(parts),
+    orders: new AuthorityOrders(parts),
+    upkeep: new AuthorityUpkeep(parts),
+  };
+}

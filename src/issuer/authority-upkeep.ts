@@ -1,0 +1,132 @@
+import type { AuthorityState, RotationState } from "../core/envelope/payloads.ts";
+import type { Clock } from "../kit/clock.ts";
+import type { Random } from "../kit/random.ts";
+import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";
+import { isTrusted, obey } from "./authority-life.ts";
+import type { AuthorityMoves } from "./authority-moves.ts";
+import { newId } from "./identifiers.ts";
+import { runningRotation } from "./rotation-state.ts";
+import type { SignedState } from "./signed-state.ts";
+import type { Turns } from "./turns.ts";
+
+export interface AuthorityUpkeepOptions {
+  readonly state: SignedState;
+  readonly authorities: Authorities;
+  readonly moves: AuthorityMoves;
+  /** Shared by all that changes authorities. */
+  readonly turns: Turns;
+  /** Of an authority. */
+  readonly authorityLifetimeMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What comes next for an authority by itself. */
+export interface NextStep {
+  readonly step: string;
+  /** Milliseconds since the epoch; 0: when its gate opens. */
+  readonly at: number;
+}
+
+/** What time alone asks of authorities: the first one, the next one ahead of the end, and that what has ended leaves. */
+export class AuthorityUpkeep {
+  readonly #options: AuthorityUpkeepOptions;
+
+  constructor(options: AuthorityUpkeepOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The very first authority, or one in place of those that have all ended: no live SVID is there whose trust could break, so it is active at once.
+   * What is prepared already is taken.
+   */
+  begin(): Promise<void> {
+    return this.#options.turns.take(() => this.#begin());
+  }
+
+  /** Called now and then, after the rotation under way had its turn. */
+  tend(): Promise<void> {
+    return this.#options.turns.take(async () => {
+      const { authorities, state, moves, clock, authorityLifetimeMs } = this.#options;
+      const running = runningRotation(state);
+      await this.#expire(running);
+      if (running !== undefined) return;
+      const active = moves.active();
+      if (active === undefined) {
+        await this.#begin();
+        return;
+      }
+      if (active.notAfter - clock.now() < authorityLifetimeMs / 3) {
+        await moves.rotate("automatic: two thirds of the authority's life are over", false);
+        return;
+      }
+      const tainted = authorities.list().find(({ status }) => status === "tainted");
+      if (tainted === undefined) return;
+      const by = "automatic: it is tainted";
+      const leaving = { kind: "revoke", step: "reissue", from: tainted, to: active } as const;
+      await moves.start({ ...leaving, taints: true, by });
+    });
+  }
+
+  /** What becomes of an authority by itself, and when. */
+  next(authority: AuthorityState): NextStep | undefined {
+    const running = runningRotation(this.#options.state);
+    const { status, notAfter, authority: id } = authority;
+    const isMoving = running?.from === id || running?.to === id;
+    switch (status) {
+      case "prepared":
+        return isMoving ? signs : { step: "signs next", at: this.#rotatesAt(notAfter) };
+      case "active":
+        return { step: "is rotated", at: this.#rotatesAt(notAfter) };
+      case "old":
+        return isMoving ? leaves : { step: "expires", at: notAfter };
+      case "tainted":
+        return leaves;
+      case "revoked":
+      case "expired":
+        return undefined;
+    }
+  }
+
+  #rotatesAt(notAfter: number): number {
+    const { moves, authorityLifetimeMs } = this.#options;
+    return (moves.active()?.notAfter ?? notAfter) - authorityLifetimeMs / 3;
+  }
+
+  async #begin(): Promise<void> {
+    const { state, authorities, moves, clock, random } = this.#options;
+    if (moves.active() !== undefined) return;
+    const prepared = authorities.trusted().findLast(({ status }) => status === "prepared");
+    const made = prepared ?? (await authorities.create(newId(random)));
+    const active: AuthorityFacts = { ...made, status: obey(made, "activate") };
+    const by = authorities.list().length === 0 ? "first start" : "no other authority is left";
+    await moves.record({ ...active, by });
+    await state.change(() => {
+      const ended = authorities
+        .list()
+        .filter(({ status, notAfter }) => isTrusted(status) && notAfter <= clock.now())
+        .map((authority) => ({ ...authority, status: obey(authority, "expire") }));
+      return [
+        authorityChange(active),
+        ...ended.map(authorityChange),
+        moves.bundle([...moves.trustedBut(active.authority), active]),
+      ];
+    });
+  }
+
+  /** Expired ones leave the bundle by themselves, but for those that a rotation has in hand. */
+  async #expire(running: RotationState | undefined): Promise<void> {
+    const now = this.#options.clock.now();
+    const ended = this.#options.authorities
+      .list()
+      .filter(({ status, notAfter }) => isTrusted(status) && notAfter <= now)
+      .filter(({ authority }) => authority !== running?.from && authority !== running?.to)
+      // Without another one that signs, what comes in its place is written together with its end.
+      .filter(({ status }) => status !== "active")
+      .map((authority) => ({ ...authority, status: obey(authority, "expire") }));
+    await this.#options.moves.takeOut(ended, "automatic: it has expired");
+  }
+}
+
+const signs: NextStep = { step: "signs as soon as everybody has its root", at: 0 };
+const leaves: NextStep = { step: "leaves as soon as no live SVID is below it", at: 0 };
