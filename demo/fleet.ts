@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { initIssuer } from "../src/daemon/init.ts";
@@ -15,6 +15,8 @@ export interface FleetOptions {
   readonly natsServer: string;
   readonly envoy: string;
   readonly trustDomain?: string;
+  /** More settings of the issuer, YAML. */
+  readonly issuerYaml?: string;
 }
 
 /** A node daemon, the machine that it stands for, and where it logs. */
@@ -90,6 +92,7 @@ export class Fleet {
       httpsListen: `127.0.0.1:${await freePort()}`,
       root: "online",
     });
+    await appendFile(fleet.issuerConfig, options.issuerYaml ?? "");
     return fleet;
   }
 

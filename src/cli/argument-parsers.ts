@@ -9,6 +9,7 @@ import {
 } from "../core/spiffe/spiffe-id.ts";
 import { formatHostPort, type HostPort, parseHostPort } from "../daemon/config.ts";
 import { parseDuration } from "../daemon/config-fields.ts";
+import type { SecretSource } from "../kit/adapters/secret-source.ts";
 import { HeraldError } from "../kit/errors.ts";
 
 /** Repeatable `k=v`. */
@@ -117,6 +118,14 @@ export function contextName(text: string): string {
   if (text === "ROOTCA" || text === "ALL" || /^peers:\S+$/.test(text)) return text;
   if (text.startsWith("spiffe://") && pathOf(spiffeId(text)) === "") return text;
   throw new InvalidArgumentError("Write ROOTCA, ALL, spiffe://TRUST-DOMAIN or peers:NAME.");
+}
+
+/** `file:PATH`, `env:NAME` or `credential:NAME`. */
+export function secretSource(text: string): SecretSource {
+  const [, from, name] = /^(file|env|credential):(.+)$/s.exec(text) ?? [];
+  if (from === undefined || name === undefined)
+    throw new InvalidArgumentError("Write file:PATH, env:NAME or credential:NAME.");
+  return from === "file" ? { from, path: name } : { from: from as "env" | "credential", name };
 }
 
 /** HOST:PORT or `none`. */

@@ -28,6 +28,11 @@ export interface EnvoyBootstrapOptions {
     readonly expectServer?: SpiffeId;
   };
   readonly admin?: HostPort;
+  /**
+   * Seconds after which a connection is drained and made anew. Envoy looks at CRLs and expiry in handshakes only (EF-22), so this is how long
+   * a revoked peer may go on after its last one. Default: a connection lives as long as both sides want.
+   */
+  readonly maxConnectionSeconds?: number;
 }
 
 const heraldCluster = "herald";
@@ -92,6 +97,7 @@ function inboundListener(
         },
         filters: [
           connectionManager("inbound", "app", {
+            ...agingOf(options),
             // What a caller says of itself is thrown away; the application sees the identity that TLS proved.
             forward_client_cert_details: "SANITIZE_SET",
             set_current_client_cert_details: { uri: true },
@@ -121,6 +127,7 @@ function egressCluster(
     ...cluster("upstream", egress.to),
     typed_extension_protocol_options: httpOptions({
       auto_config: { http_protocol_options: {}, http2_protocol_options: {} },
+      ...agingOf(options),
     }),
     transport_socket: {
       name: "tls",
@@ -166,6 +173,12 @@ function connectionManager(prefix: string, to: string, more: EnvoyConfig): Envoy
       ],
     },
   };
+}
+
+function agingOf({ maxConnectionSeconds: seconds }: EnvoyBootstrapOptions): EnvoyConfig {
+  return seconds === undefined
+    ? {}
+    : { common_http_protocol_options: { max_connection_duration: `${seconds}s` } };
 }
 
 /** Herald's socket. */

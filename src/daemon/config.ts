@@ -2,10 +2,14 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { KeyType } from "../core/x509/key-type.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { authoritiesSection } from "./authorities-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
+import { type KeysConfig, keysConfig, keysSection, keyType } from "./keys-config.ts";
+import { type NodeRevocationConfig, nodeRevocationSection } from "./node-revocation-config.ts";
+import { type UpstreamConfig, upstreamConfig, upstreamSection } from "./upstream-config.ts";
 
 /** Where to listen. */
 export interface HostPort {
@@ -52,6 +56,10 @@ export interface IssuerConfig {
   readonly authorityLifetimeMs: number;
   /** So long a rotation waits for a silent node. */
   readonly lostAfterMs: number;
+  readonly keys: KeysConfig;
+  /** Of authorities to come. */
+  readonly keyType: KeyType;
+  readonly upstream: UpstreamConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -78,6 +86,7 @@ export interface NodeConfig {
     readonly defaultAllBundlesName: string;
     readonly disableSpiffeCertValidation: boolean;
   };
+  readonly revocation: NodeRevocationConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -160,6 +169,9 @@ const issuerFile = section({
   maxX509Ttl: duration("1s", "90d").prefault("24h"),
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
   authorities: authoritiesSection,
+  keys: keysSection,
+  keyType,
+  upstream: upstreamSection,
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -195,6 +207,7 @@ const nodeFile = section({
     defaultAllBundlesName: aliasName.default("ALL"),
     disableSpiffeCertValidation: z.boolean({ error: "must be true or false" }).default(false),
   }).prefault({}),
+  revocation: nodeRevocationSection,
   log,
 });
 
@@ -253,6 +266,9 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
     authorityLifetimeMs: file.authorityLifetime,
     lostAfterMs: file.authorities.lostAfter,
+    keys: keysConfig(file.keys, at),
+    keyType: file.keyType,
+    upstream: upstreamConfig(file.upstream, at),
     log: file.log,
   };
 }

@@ -9,6 +9,7 @@ import { parseSpiffeId, type SpiffeId, type TrustDomain } from "../core/spiffe/s
 import { KeyFolder } from "../issuer/adapters/key-folder.ts";
 import { readIfThere, writeDurably } from "../kit/adapters/durable-file.ts";
 import { sealingKey } from "../kit/adapters/sealed-file.ts";
+import { readSecretKey, type SecretSource } from "../kit/adapters/secret-source.ts";
 import type { Clock } from "../kit/clock.ts";
 import { HeraldError, reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
@@ -51,11 +52,11 @@ export interface ControlKeys {
   renewCertificate(): Promise<boolean>;
 }
 
-/** Makes the control root, the control key and the first epoch. @throws StateFolderError ALREADY_INITIALISED */
+/** Makes the control root, the control key and the first epoch. @throws StateFolderError ALREADY_INITIALISED, SecretError */
 export async function createControlKeys(
   dir: string,
   trustDomain: TrustDomain,
-  clock: Clock,
+  { clock, sealing }: { readonly clock: Clock; readonly sealing?: SecretSource | undefined },
 ): Promise<{ readonly pin: string; readonly issuer: SpiffeId }> {
   if ((await readIfThere(join(dir, stateFiles.rootPublic))) !== undefined) {
     throw new StateFolderError(
@@ -63,10 +64,7 @@ export async function createControlKeys(
       `${dir} already holds a control root; choose another folder, or remove this one if nothing trusts it`,
     );
   }
-  const keys = new KeyFolder(
-    join(dir, stateFiles.keys),
-    await sealingKey(join(dir, stateFiles.sealingKey)),
-  );
+  const keys = new KeyFolder(join(dir, stateFiles.keys), await keyThatSeals(dir, sealing));
   const root = generateKeyPairSync("ed25519").privateKey;
   const control = generateKeyPairSync("ed25519").privateKey;
   const issuer = parseSpiffeId(
@@ -103,15 +101,18 @@ export async function createControlKeys(
 export async function openControlKeys(
   dir: string,
   trustDomain: TrustDomain,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  parts: {
+    readonly clock: Clock;
+    readonly log: Log;
+    /** Undefined: the state folder's own. */
+    readonly sealing?: SecretSource | undefined;
+  },
 ): Promise<ControlKeys> {
+  const { clock, log, sealing } = parts;
   const rootPublic = await mustRead(dir, stateFiles.rootPublic);
   // Asked for by name first: a new sealing key would be made in its place, which opens nothing.
-  await mustRead(dir, stateFiles.sealingKey);
-  const keys = new KeyFolder(
-    join(dir, stateFiles.keys),
-    await sealingKey(join(dir, stateFiles.sealingKey)),
-  );
+  if (sealing === undefined) await mustRead(dir, stateFiles.sealingKey);
+  const keys = new KeyFolder(join(dir, stateFiles.keys), await keyThatSeals(dir, sealing));
   const control = await undamaged(dir, "keys/control.key", () => keys.load("control"));
   if (control === undefined) throw notInitialised(dir, "keys/control.key");
   const pin = keyIdOf(
@@ -148,6 +149,13 @@ export async function openControlKeys(
     epoch: { bytes: epochBytes, number: epoch.payload.version.epoch },
     keys,
   };
+}
+
+/** The state folder's own key, made when there is none; or the operator's, which is never made here. */
+async function keyThatSeals(dir: string, sealing: SecretSource | undefined): Promise<Uint8Array> {
+  return sealing === undefined
+    ? await sealingKey(join(dir, stateFiles.sealingKey))
+    : await readSecretKey(sealing, process.env);
 }
 
 async function currentCertificate(facts: {

@@ -4,6 +4,7 @@ import { parseTrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { makeNkeys } from "../events/adapters/nkeys.ts";
 import { natsServerConfig } from "../events/adapters/server-config.ts";
 import { writeDurably } from "../kit/adapters/durable-file.ts";
+import type { SecretSource } from "../kit/adapters/secret-source.ts";
 import { systemClock } from "../kit/clock.ts";
 import { createControlKeys } from "./control-keys.ts";
 import { makeTlsIdentity } from "./tls-endpoint.ts";
@@ -17,6 +18,8 @@ export interface InitOptions {
   /** `host:port` of the enrolment endpoint. */
   readonly httpsListen: string;
   readonly root: "online" | "offline";
+  /** Of a key that seals all others; undefined: one is made in the folder. */
+  readonly sealingKey?: SecretSource | undefined;
 }
 
 /** What `herald init` made. */
@@ -33,7 +36,10 @@ export async function initIssuer(options: InitOptions): Promise<InitResult> {
   const dir = resolve(options.dir);
   const trustDomain = parseTrustDomain(options.trustDomain);
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const { pin } = await createControlKeys(dir, trustDomain, systemClock);
+  const { pin } = await createControlKeys(dir, trustDomain, {
+    clock: systemClock,
+    sealing: options.sealingKey,
+  });
   const broker = await makeTlsIdentity(options.natsHost);
   const issuerNkeys = makeNkeys();
   const nodeNkeys = makeNkeys();
@@ -90,7 +96,13 @@ nats:
 enrolment:
   listen: "${options.httpsListen}"
 root: ${options.root}
-`;
+${keysYaml(options.sealingKey)}`;
+}
+
+function keysYaml(source: SecretSource | undefined): string {
+  if (source === undefined) return "";
+  const place = source.from === "file" ? resolve(source.path) : source.name;
+  return `keys:\n  sealingKey: {${source.from}: ${JSON.stringify(place)}}\n`;
 }
 
 function nextSteps(dir: string, root: "online" | "offline"): readonly string[] {

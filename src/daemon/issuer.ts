@@ -8,7 +8,7 @@ import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
 import { Issuer } from "../issuer/issuer.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
-import { pause, systemClock, type Timer } from "../kit/clock.ts";
+import { pause, systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import { systemRandom } from "../kit/random.ts";
@@ -17,14 +17,17 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { openAuthorityKeys } from "./authority-keys.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
+import { keepCertified } from "./control-renewal.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { serveAdmin } from "./serve-admin.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
+import { openUpstream } from "./upstream.ts";
 
 /** JetStream reserves this for events at once, so it must fit on a small disk; a week of them is far less. */
 const eventsMaxBytes = 1024 ** 3;
@@ -57,6 +60,7 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
   const control = await openControlKeys(config.dir, config.trustDomain, {
     clock: systemClock,
     log,
+    sealing: config.keys.sealingKey,
   });
   const lock = await lockPath(join(config.dir, stateFiles.journal));
   if (lock === undefined) {
@@ -145,6 +149,8 @@ async function openIssuer(parts: {
   parts.opened.push({ name: "journal", close: () => journal.close() });
   const issuer = await Issuer.start({
     ...control,
+    keys: await openAuthorityKeys(config, control.keys, parts.opened),
+    upstream: await openUpstream(config, log),
     trustDomain: config.trustDomain,
     bus: { servers: config.nats.servers, brokerPins: config.nats.pins },
     busSeed: Buffer.from((await readFile(config.nats.nodeSeedFile, "utf8")).trim()),
@@ -189,38 +195,6 @@ async function connect(config: IssuerConfig, log: Log): Promise<BusConnection> {
     random: systemRandom,
     log,
   });
-}
-
-/** How often the control certificate is looked at: it lives 30 days and is renewed 10 days ahead. */
-const certificateCheckMs = 3_600_000;
-
-/** Certifies the control key anew while the issuer runs, and then signs anew what nodes may read after the old certificate has ended. */
-function keepCertified(parts: {
-  readonly control: ControlKeys;
-  readonly issuer: Issuer;
-  readonly log: Log;
-  readonly giveUp: (reason: unknown) => void;
-}): () => void {
-  const { control, issuer, log, giveUp } = parts;
-  let timer: Timer;
-  const check = async (): Promise<void> => {
-    try {
-      if (await control.renewCertificate()) {
-        await issuer.signAnew();
-        log.info({}, "the control key is certified anew");
-      }
-    } catch (thrown) {
-      if (thrown instanceof StateFolderError) giveUp(thrown);
-      else
-        log.warn(
-          { reason: reasonOf(thrown) },
-          "could not look after the control certificate; trying again in an hour",
-        );
-    }
-    timer = systemClock.after(certificateCheckMs, () => void check());
-  };
-  timer = systemClock.after(certificateCheckMs, () => void check());
-  return () => timer.cancel();
 }
 
 /** After each outage of the broker: what it lost is put back. Gives up, for a supervisor to start anew, where only the start-up path can. */

@@ -27,6 +27,7 @@ export async function serveHealth(running: RunningNode, listener: UnixListener):
       ...(status.svids < status.entries
         ? [`${status.entries - status.svids} of ${status.entries} SVIDs are missing`]
         : []),
+      ...(status.crlFault === undefined ? [] : [status.crlFault]),
     ];
     return { problems, detail: { entries: status.entries, svids: status.svids } };
   };

@@ -5,6 +5,7 @@ import { base32 } from "../core/envelope/object-keys.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import { selectsNode } from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
+import type { StaleCrls } from "../core/svid/crl-cover.ts";
 import type { WorkloadView } from "../core/svid/workload-view.ts";
 import type { KeyMaker } from "../core/x509/key-pair.ts";
 import type { NodeBus } from "../events/bus.ts";
@@ -16,6 +17,7 @@ import type { IssuerClient } from "../identity/issuer-client.ts";
 import type { NodeIdentity } from "../identity/node-identity.ts";
 import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
 import { type NodeReport, Reporter } from "../identity/reporter.ts";
+import { Revocations, reasonOfGap } from "../identity/revocations.ts";
 import { authorityUses } from "../identity/svids-in-use.ts";
 import { type SignCsrs, WorkloadIdentities } from "../identity/workload-identities.ts";
 import type { WorkloadState } from "../identity/workload-state.ts";
@@ -25,6 +27,7 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import { ConsumerSaver } from "./consumer-saver.ts";
 
 /** Everything of the world that a node needs. */
 export interface NodeServiceOptions {
@@ -37,6 +40,7 @@ export interface NodeServiceOptions {
   readonly consumerStore: ConsumerStore;
   readonly processes: Processes;
   readonly keys: KeyMaker;
+  readonly staleCrls: StaleCrls;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -52,6 +56,8 @@ export interface NodeStatus {
   readonly svids: number;
   readonly nextExpiry: number | undefined;
   readonly nodeExpiry: number;
+  /** Why revoked peers are let in, though there are CRLs; undefined when all is well. */
+  readonly crlFault: string | undefined;
 }
 
 /**
@@ -60,16 +66,17 @@ export interface NodeStatus {
  */
 export class NodeService {
   readonly consumers: Consumers;
+  readonly #saver: ConsumerSaver;
   readonly #options: NodeServiceOptions;
   readonly #view: NodeView;
   readonly #follower: Follower;
   readonly #workloads: WorkloadIdentities;
+  readonly #revocations: Revocations;
+  #state: FollowedState = { shared: [], synced: false };
   readonly #reporter: Reporter;
   #bundle: { readonly of: string; readonly bundle: Bundle } | undefined;
   #renewal: Timer | undefined;
   #renewing = false;
-  #saving: Promise<void> | undefined;
-  #saveAgain = false;
   readonly #synced = Promise.withResolvers<void>();
   #askPinsAt = 0;
   #stopped = false;
@@ -85,6 +92,8 @@ export class NodeService {
       authorityOf: (serial) => this.#workloads.authorities.of(serial),
       onChange: () => this.#onConsumers(),
     });
+    const { consumers } = this;
+    this.#saver = new ConsumerSaver({ ...options, consumers, store: options.consumerStore });
     this.#follower = new Follower({
       ...options,
       view: this.#view,
@@ -92,7 +101,12 @@ export class NodeService {
       askIssuer: () => identity.askState(ask, this.#view.highest),
       onChange: (state) => this.#onState(state),
     });
-    const onChange = (): void => this.#reporter.changed();
+    this.#revocations = new Revocations({
+      ...options,
+      stale: options.staleCrls,
+      onChange: () => this.#tellWorkloads(),
+    });
+    const onChange = (): void => this.#onSvids();
     this.#workloads = new WorkloadIdentities({
       ...options,
       trustDomain: trust.trustDomain,
@@ -162,11 +176,13 @@ export class NodeService {
 
   status(): NodeStatus {
     const { synced, stale } = this.#follower;
+    const { gap } = this.#revocations;
     return {
       ...this.#workloads.status(),
       synced,
       stale,
       nodeExpiry: this.#options.identity.expiresAt,
+      crlFault: gap === undefined ? undefined : reasonOfGap(gap),
     };
   }
 
@@ -175,8 +191,9 @@ export class NodeService {
     this.#renewal?.cancel();
     this.#reporter.stop();
     this.#workloads.stop();
+    this.#revocations.stop();
     await this.#follower.stop();
-    await this.#saving;
+    await this.#saver.stop();
   }
 
   async #sign(items: Parameters<SignCsrs>[0]): ReturnType<SignCsrs> {
@@ -193,24 +210,55 @@ export class NodeService {
   }
 
   #onState(state: FollowedState): void {
+    this.#state = state;
     if (state.synced) this.#synced.resolve();
-    const { identity, log } = this.#options;
-    const manifest = this.#view.get("manifest")?.payload;
-    const traits = { id: identity.id, labels: manifest?.labels ?? {} };
-    const entries = [
-      ...state.shared.filter((entry) => selectsNode(entry.nodes, traits)),
-      ...(manifest?.entries ?? []),
-    ];
-    if (manifest?.banned === true)
-      log.error({ alarm: "banned" }, "this node is banned; its identities end as they expire");
-    const bundle = this.#view.get("bundle");
-    const trust = bundle === undefined ? noTrust : this.#trustOf(bundle);
-    this.#workloads.update({ entries, ...trust, synced: state.synced });
+    if (this.#view.get("manifest")?.payload.banned === true)
+      this.#options.log.error(
+        { alarm: "banned" },
+        "this node is banned; its identities end as they expire",
+      );
+    this.#judgeCrls();
+    this.#tellWorkloads();
     this.#reporter.changed();
     this.#scheduleRenewal();
   }
 
-  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "synced"> {
+  #tellWorkloads(): void {
+    const { identity } = this.#options;
+    const manifest = this.#view.get("manifest")?.payload;
+    const traits = { id: identity.id, labels: manifest?.labels ?? {} };
+    const entries = [
+      ...this.#state.shared.filter((entry) => selectsNode(entry.nodes, traits)),
+      ...(manifest?.entries ?? []),
+    ];
+    const bundle = this.#view.get("bundle");
+    const trust = bundle === undefined ? noTrust : this.#trustOf(bundle);
+    const { crls } = this.#revocations;
+    this.#workloads.update({ entries, ...trust, crls, synced: this.#state.synced });
+  }
+
+  /** A new SVID may come with the chain by which a CRL can be proven. */
+  #onSvids(): void {
+    this.#reporter.changed();
+    const before = this.#revocations.crls;
+    this.#judgeCrls();
+    if (this.#revocations.crls !== before) this.#tellWorkloads();
+  }
+
+  #judgeCrls(): void {
+    const bundle = this.#view.get("bundle");
+    this.#revocations.update({
+      published: this.#view.get("revocations")?.payload.crls ?? [],
+      bundle: bundle === undefined ? undefined : this.#parsed(bundle),
+      activeAuthority: bundle?.payload.activeAuthority ?? "",
+      intermediates: [
+        ...this.#options.identity.kept.chain.slice(1),
+        ...this.#workloads.intermediates(),
+      ],
+    });
+  }
+
+  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "crls" | "synced"> {
     const { activeAuthority, taintedAuthorities } = object.payload;
     return { bundle: this.#parsed(object), activeAuthority, taintedAuthorities };
   }
@@ -226,26 +274,9 @@ export class NodeService {
     return this.#bundle.bundle;
   }
 
-  /** A restarted daemon must know whom a rotation still waits for, so the list is saved as it changes, one write at a time. */
   #onConsumers(): void {
     this.#reporter.changed();
-    this.#saveAgain = true;
-    this.#saving ??= this.#saveConsumers();
-  }
-
-  async #saveConsumers(): Promise<void> {
-    while (this.#saveAgain && !this.#stopped) {
-      this.#saveAgain = false;
-      try {
-        await this.#options.consumerStore.save(this.consumers.save());
-      } catch (thrown) {
-        this.#options.log.warn(
-          { reason: reasonOf(thrown) },
-          "could not keep the list of consumers",
-        );
-      }
-    }
-    this.#saving = undefined;
+    this.#saver.changed();
   }
 
   #report(): NodeReport {

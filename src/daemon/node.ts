@@ -98,7 +98,7 @@ async function serveSocket(running: RunningNode): Promise<UnixListener> {
   const secrets = secretCatalog({
     versionKey,
     names: { svid: defaultSvidName, bundle: defaultBundleName, allBundles: defaultAllBundlesName },
-    check: servableCheck(systemClock),
+    check: servableCheck(systemClock, { ...config.revocation, log, metrics: running.metrics }),
   });
   const common = { callerOf: peerOf, views, clock: systemClock, log, signal: stop.signal };
   server.addService(
@@ -158,6 +158,7 @@ async function startService(
     consumerStore: new ConsumerFile(join(config.dir, "consumers.json")),
     processes: linuxProcesses,
     keys: nodeKeyMaker,
+    staleCrls: config.revocation.stale,
     clock: systemClock,
     random: systemRandom,
     log,

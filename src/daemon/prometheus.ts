@@ -72,6 +72,11 @@ const help: Readonly<Record<string, string>> = {
   herald_node_identity_expiry_seconds: "Seconds until the node's own SVID ends",
   herald_node_connections: "Open connections on the node's socket",
   herald_node_pushes_total: "Secrets handed to SDS streams, by outcome",
+  herald_node_crls: "CRLs shown to Envoys",
+  herald_node_crls_stripped: "1 while there are CRLs that cannot be shown",
+  herald_node_crl_next_update_seconds: "Seconds until the first CRL ends",
+  herald_node_crls_refused_total: "Published CRLs that do not hold, by code",
+  herald_node_crls_withheld_total: "Sets of CRLs that the last check before Envoy held back",
   herald_issuer_nodes: "Enrolled nodes",
   herald_issuer_entries: "Entries",
 };

@@ -17,7 +17,8 @@ export class ViewHub {
   #service: NodeService | undefined;
 
   constructor(trustDomain: TrustDomain) {
-    this.#nothingYet = { trustDomain, svids: [], bundles: new Map(), synced: false };
+    const [bundles, crls] = [new Map(), new Map()];
+    this.#nothingYet = { trustDomain, svids: [], bundles, crls, synced: false };
   }
 
   get service(): NodeService | undefined {

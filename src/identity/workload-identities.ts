@@ -1,6 +1,6 @@
 import type { SignItem, SignResult } from "../core/envelope/payloads.ts";
 import { compareEntries, type Entry } from "../core/policy/entry.ts";
-import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
+import type { Selector } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { checkServable } from "../core/svid/check.ts";
 import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
@@ -22,6 +22,7 @@ import {
   isSameTrust,
   isSameView,
   noState,
+  viewOf,
   type WorkloadState,
 } from "./workload-state.ts";
 
@@ -122,6 +123,12 @@ export class WorkloadIdentities {
     const watcher: Watcher = { selectors: held, onChange, view: this.#viewOf(held) };
     this.#watchers.add(watcher);
     return { current: () => watcher.view, close: () => this.#watchers.delete(watcher) };
+  }
+
+  /** The authorities below the bundle's that the held SVIDs' chains name, DER, each once. */
+  intermediates(): readonly Uint8Array[] {
+    const all = [...this.#held.values()].flatMap(({ svid }) => svid.chain.slice(1));
+    return [...new Map(all.map((der) => [Buffer.from(der).toString("hex"), der])).values()];
   }
 
   /** For acknowledgements: what this node holds, and what is asked for and may come at any moment. */
@@ -333,15 +340,7 @@ export class WorkloadIdentities {
   }
 
   #viewOf(selectors: ReadonlySet<Selector>): WorkloadView {
-    const { bundle, entries, synced } = this.#state;
     const { trustDomain, clock } = this.#options;
-    const now = clock.now();
-    const mine = entries.filter((entry) => selectorsMatch(entry.selectors, selectors));
-    const svids = mine.flatMap((entry) => {
-      const held = this.#held.get(entry.id);
-      return held === undefined || held.notAfter <= now ? [] : [held.svid];
-    });
-    const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
-    return { trustDomain, svids, bundles, synced: synced && svids.length === mine.length };
+    return viewOf(this.#state, { trustDomain, selectors, held: this.#held, now: clock.now() });
   }
 }

@@ -1,12 +1,17 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
 import type { Entry } from "../core/policy/entry.ts";
-import type { WorkloadView } from "../core/svid/workload-view.ts";
+import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { CrlSet, WorkloadView } from "../core/svid/workload-view.ts";
+import type { Held } from "./held.ts";
 
 /** What the node's state says about its workloads. */
 export interface WorkloadState {
   /** Entries that hold on this node. */
   readonly entries: readonly Entry[];
   readonly bundle: Bundle | undefined;
+  /** The own trust domain's CRLs as callers may have them; the same value while nothing changed. */
+  readonly crls: CrlSet | undefined;
   /** Key id of the authority that signs now; empty when unknown. */
   readonly activeAuthority: string;
   /** Key ids of those whose keys may be in wrong hands. */
@@ -15,16 +20,17 @@ export interface WorkloadState {
   readonly synced: boolean;
 }
 
-/** Before anything is known. */
+/** Before the first. */
 export const noState: WorkloadState = {
   entries: [],
   bundle: undefined,
+  crls: undefined,
   activeAuthority: "",
   taintedAuthorities: [],
   synced: false,
 };
 
-/** Whether all is the same but the entries. */
+/** Whether all is the same but the entries and the CRLs. */
 export function isSameTrust(a: WorkloadState, b: WorkloadState): boolean {
   return (
     a.bundle === b.bundle &&
@@ -48,6 +54,29 @@ export function isSameView(a: WorkloadView, b: WorkloadView): boolean {
     a.synced === b.synced &&
     a.svids.length === b.svids.length &&
     a.svids.every((svid, index) => svid === b.svids[index]) &&
-    a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain)
+    a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain) &&
+    a.crls.get(a.trustDomain) === b.crls.get(b.trustDomain)
   );
+}
+
+/** What a caller with these selectors is entitled to, of what this node holds. `now`: milliseconds since the epoch. */
+export function viewOf(
+  state: WorkloadState,
+  caller: {
+    readonly trustDomain: TrustDomain;
+    readonly selectors: ReadonlySet<Selector>;
+    readonly held: ReadonlyMap<string, Held>;
+    readonly now: number;
+  },
+): WorkloadView {
+  const { bundle, entries, crls: own, synced } = state;
+  const { trustDomain, now } = caller;
+  const mine = entries.filter((entry) => selectorsMatch(entry.selectors, caller.selectors));
+  const svids = mine.flatMap((entry) => {
+    const held = caller.held.get(entry.id);
+    return held === undefined || held.notAfter <= now ? [] : [held.svid];
+  });
+  const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
+  const crls = new Map(own === undefined ? [] : [[trustDomain, own] as const]);
+  return { trustDomain, svids, bundles, crls, synced: synced && svids.length === mine.length };
 }

@@ -25,6 +25,9 @@ export type EventType =
 /** Announcements wait here while the stream is away; state is the truth, so the oldest may fall off (invariant 3). */
 const mostWaiting = 10_000;
 
+/** How many are on their way at once. Beyond a round trip's worth, more would only wait in the broker. */
+const mostSending = 256;
+
 export interface AnnouncerOptions {
   readonly issuer: SpiffeId;
   readonly stream: EventStream;
@@ -39,23 +42,29 @@ interface Waiting {
   readonly bytes: Uint8Array;
 }
 
-/** Publishes CloudEvents 1.0 (structured JSON, ND-40) for services, in order, at least once while this process lives. Nothing waits for it. */
+/**
+ * Publishes CloudEvents 1.0 (structured JSON, ND-40) for services, at least once while this process lives. Nothing waits for it. They are sent in order,
+ * many before the first is acknowledged; one that was lost is sent again before anything new, and `sequence` tells services where it belongs.
+ */
 export class Announcer {
   readonly #options: AnnouncerOptions;
-  readonly #waiting: Waiting[] = [];
+  /** Makes ids that no other process and no other run of this one makes. */
+  readonly #run: string;
+  #waiting: Waiting[] = [];
   #sending = false;
   #stopped = false;
   #sequence = 0;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
+    this.#run = newId(options.random);
   }
 
   announce(type: EventType, subject: string, data: Readonly<Record<string, unknown>>): void {
-    const { issuer, clock, random } = this.#options;
+    const { issuer, clock } = this.#options;
     const now = clock.now();
-    const id = `${now.toString(36)}-${newId(random)}`;
     this.#sequence += 1;
+    const id = `${this.#run}-${this.#sequence}`;
     const event = {
       specversion: "1.0",
       id,
@@ -67,11 +76,8 @@ export class Announcer {
       sequence: String(this.#sequence).padStart(16, "0"),
       data,
     };
-    this.#waiting.push({
-      id,
-      type,
-      bytes: Buffer.from(JSON.stringify(event), "utf8"),
-    });
+    const bytes = Buffer.from(JSON.stringify(event), "utf8");
+    this.#waiting.push({ id, type, bytes });
     if (this.#waiting.length > mostWaiting) this.#waiting.shift();
     void this.#send();
   }
@@ -80,28 +86,26 @@ export class Announcer {
     this.#stopped = true;
   }
 
-  /** The oldest that waits; none once stopped. */
-  #next(): Waiting | undefined {
-    return this.#stopped ? undefined : this.#waiting[0];
-  }
-
   async #send(): Promise<void> {
-    if (this.#sending || this.#stopped) return;
+    if (this.#sending) return;
     const { stream, clock, random, log } = this.#options;
     const backoff = exponentialBackoff({ baseMs: 200, maxMs: 10_000, random });
     this.#sending = true;
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      try {
-        await stream.publishEvent(next);
-        if (this.#waiting[0] === next) this.#waiting.shift();
+    while (this.#waiting.length > 0 && !this.#stopped) {
+      const group = this.#waiting.splice(0, mostSending);
+      const sent = await Promise.allSettled(group.map((event) => stream.publishEvent(event)));
+      const failed = sent.find((one) => one.status === "rejected");
+      if (failed === undefined) {
         backoff.reset();
-      } catch (thrown) {
-        log.warn(
-          { reason: reasonOf(thrown), waiting: this.#waiting.length },
-          "the event stream does not answer; trying again",
-        );
-        await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
+        continue;
       }
+      const lost = group.filter((_event, at) => sent[at]?.status === "rejected");
+      this.#waiting = [...lost, ...this.#waiting].slice(-mostWaiting);
+      log.warn(
+        { reason: reasonOf(failed.reason), waiting: this.#waiting.length },
+        "the event stream does not answer; trying again",
+      );
+      await new Promise<void>((resolve) => clock.after(backoff.next(), resolve));
     }
     this.#sending = false;
   }

@@ -3,6 +3,7 @@ import {
   type Opened,
   openEnvelope,
   sealEnvelope,
+  sealProvenParts,
 } from "../core/envelope/envelope.ts";
 import type { AuditAction } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
@@ -27,17 +28,34 @@ export interface AuditChainOptions {
   readonly log: Log;
 }
 
+/** How many records may be on their way at once: far fewer than the journal keeps, so that a crash loses none of them. */
+const mostUnsent = 64;
+
+/** A record that is made and linked, and not yet acknowledged by the stream. */
+interface Unsent {
+  readonly bytes: Uint8Array;
+  /** Resolves when every record before it is on this issuer's disk; undefined when they are. */
+  readonly before: Promise<unknown> | undefined;
+  readonly acknowledged: PromiseWithResolvers<void>;
+}
+
 /**
- * This issuer's chain of audit records: each names the digest of the one before. A record is on the issuer's own disk and acknowledged by the
- * stream before {@link AuditChain.record} resolves; the next one is not made before. What the stream lost since, or never got, is sent again
- * from the journal, same bytes, by the next call or the next start.
+ * This issuer's chain of audit records: each names the digest of the one before. A record, and with it every record before, is on the issuer's own
+ * disk and acknowledged by the stream before {@link AuditChain.record} resolves. Records do not wait for each other to be made and written: those that
+ * come together share a sync of the journal, and the stream is sent one after the other, never more than one ahead of the disk. When one fails, all behind it
+ * fail with it. What the stream lost since, or never got, is sent again from the journal, same bytes, by the next call or the next start.
  */
 export class AuditChain {
   readonly #options: AuditChainOptions;
   #n = 0n;
   #prev = noRecord;
-  #unsent: readonly Uint8Array[] = [];
+  #unsent: readonly Unsent[] = [];
+  /** Resolves when every record so far is on this issuer's disk; undefined when they are. */
+  #onDisk: Promise<unknown> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  #sending: Promise<void> | undefined;
+  /** Why the journal takes no more; only a restart mends that. */
+  #broken: { readonly cause: unknown } | undefined;
 
   constructor(options: AuditChainOptions) {
     this.#options = options;
@@ -63,9 +81,9 @@ export class AuditChain {
     if (unsent.length > 1)
       log.warn(
         { records: unsent.length },
-        "the audit stream had lost records; sending them again from the journal",
+        "the audit stream lacks records; sending them again from the journal",
       );
-    this.#unsent = unsent.map((record) => record.bytes);
+    this.#unsent = unsent.map(({ bytes }) => waiting(bytes, undefined));
     const newest = unsent.at(-1) ?? last ?? own.at(-1);
     if (newest === undefined) return;
     this.#n = newest.payload.n;
@@ -90,9 +108,10 @@ export class AuditChain {
    * @throws IssuerError AUDIT_BEHIND
    */
   async check(): Promise<void> {
+    // Counted first: what is acknowledged while the stream is asked may be missing in its answer.
+    const sent = this.#n - BigInt(this.#unsent.length);
     const streamed = await this.#options.stream.lastAudit(this.#options.name);
     const last = streamed === undefined ? undefined : this.#tryOpen(streamed.bytes);
-    const sent = this.#n - BigInt(this.#unsent.length);
     if ((last?.payload.n ?? 0n) < sent) {
       throw new IssuerError(
         "AUDIT_BEHIND",
@@ -102,42 +121,62 @@ export class AuditChain {
   }
 
   /** @throws IssuerError AUDIT_UNAVAILABLE: whatever was to follow the record must not happen. */
-  record(action: AuditAction): Promise<void> {
-    const result = this.#queue.then(() => this.#record(action));
-    this.#queue = result.catch(() => undefined);
-    return result;
+  async record(action: AuditAction): Promise<void> {
+    const made = this.#queue.then(() => this.#make(action));
+    this.#queue = made.catch(() => undefined);
+    const { kept } = await made;
+    await kept;
   }
 
-  async #record(action: AuditAction): Promise<void> {
+  /** Makes the next record and sets off both writes. `kept` is wrapped, so that whoever comes next does not wait for it. */
+  async #make(action: AuditAction): Promise<{ readonly kept: Promise<unknown> }> {
     await this.#catchUp();
     const { issuer, trust, signer, journal, clock, name } = this.#options;
     const n = this.#n + 1n;
-    const sealed = await sealEnvelope(
-      "audit-record",
-      { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action },
-      signer,
-    );
+    const payload = { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action };
+    const sealed = await (action.kind === "svids-issued"
+      ? sealProvenParts("audit-record", payload, signer)
+      : sealEnvelope("audit-record", payload, signer));
     this.#n = n;
     this.#prev = sealed.digest;
-    this.#unsent = [sealed.bytes];
-    // Side by side: nothing follows before both have it, and after a crash in between the next start goes on from whichever is ahead.
-    const kept = journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]);
-    const failed = (await Promise.allSettled([kept, this.#send()])).find(
-      (result) => result.status === "rejected",
+    const record = waiting(sealed.bytes, this.#onDisk);
+    this.#unsent = [...this.#unsent, record];
+    const onDisk = this.#keep(
+      journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]),
     );
-    if (failed !== undefined) {
-      throw new IssuerError(
-        "AUDIT_UNAVAILABLE",
-        "the audit record was not kept, so nothing was signed; see the issuer's disk, and NATS with `herald doctor`",
-        {
-          cause: failed.reason,
-        },
-      );
-    }
+    // Side by side: nothing follows before both have it, and after a crash in between the next start goes on from whichever is ahead.
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = undefined;
+    });
+    this.#sending.catch(() => undefined);
+    const kept = Promise.all([onDisk, record.acknowledged.promise]).catch((cause: unknown) => {
+      throw notKept(cause);
+    });
+    kept.catch(() => undefined);
+    return { kept };
   }
 
-  /** What the stream still lacks of before. */
+  /** The same, and every record before. */
+  #keep(written: Promise<void>): Promise<unknown> {
+    const onDisk = Promise.all([this.#onDisk, written]);
+    this.#onDisk = onDisk;
+    onDisk.then(
+      () => {
+        if (this.#onDisk === onDisk) this.#onDisk = undefined;
+      },
+      (cause: unknown) => {
+        this.#broken ??= { cause };
+      },
+    );
+    return onDisk;
+  }
+
+  /** Waits until there is room, and sends what the stream still lacks of before. */
   async #catchUp(): Promise<void> {
+    if (this.#broken !== undefined) throw notKept(this.#broken.cause);
+    while (this.#sending !== undefined && this.#unsent.length >= mostUnsent)
+      await this.#unsent[0]?.acknowledged.promise.catch(() => undefined);
+    if (this.#sending !== undefined) return;
     try {
       await this.#send();
     } catch (cause) {
@@ -149,10 +188,18 @@ export class AuditChain {
     }
   }
 
+  /** One after the other, until none is left or one fails; then all that wait fail, and stay to be sent again. */
   async #send(): Promise<void> {
-    for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
-      await this.#options.stream.appendAudit(this.#options.name, next);
-      this.#unsent = this.#unsent.slice(1);
+    try {
+      for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
+        if (next.before !== undefined) await next.before;
+        await this.#options.stream.appendAudit(this.#options.name, next.bytes);
+        this.#unsent = this.#unsent.slice(1);
+        next.acknowledged.resolve();
+      }
+    } catch (cause) {
+      for (const record of this.#unsent) record.acknowledged.reject(cause);
+      throw cause;
     }
   }
 
@@ -173,4 +220,19 @@ export class AuditChain {
       return undefined;
     }
   }
+}
+
+function waiting(bytes: Uint8Array, before: Unsent["before"]): Unsent {
+  const acknowledged = Promise.withResolvers<void>();
+  // Heard by whoever waits for the record; one of an earlier start has nobody.
+  acknowledged.promise.catch(() => undefined);
+  return { bytes, before, acknowledged };
+}
+
+function notKept(cause: unknown): IssuerError {
+  return new IssuerError(
+    "AUDIT_UNAVAILABLE",
+    "the audit record was not kept, so nothing was signed; see the issuer's disk, and NATS with `herald doctor`",
+    { cause },
+  );
 }

@@ -1,20 +1,12 @@
 import type { AuthorityState, StateObject } from "../core/envelope/payloads.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import { createAuthority } from "../core/x509/authority.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
-import type { Clock } from "../kit/clock.ts";
-import type { Random } from "../kit/random.ts";
 import { isTrusted } from "./authority-life.ts";
+import { type CertificationOptions, certifyAuthority, pathOf } from "./certification.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
-import { newSerial } from "./identifiers.ts";
-import type { AuthorityKeys } from "./ports.ts";
 import type { SignedState } from "./signed-state.ts";
-
-/** Certificates start this much in the past, for clocks that run behind (XSVID-24). */
-export const backdateMs = 10_000;
 
 /** An authority as it stands, or will stand, in whatever version of its object. */
 export type AuthorityFacts = Omit<AuthorityState, keyof StateObject>;
@@ -25,15 +17,16 @@ export interface SigningAuthority {
   readonly certificate: Certificate;
   readonly template: SvidTemplate;
   readonly signer: Signer;
+  /** What follows each leaf, DER: intermediates, no root. */
+  readonly chain: readonly Uint8Array[];
+  /** Itself first, the root that it leads to last. */
+  readonly path: readonly Certificate[];
+  /** No SVID outlives this: its own end, or that of a certificate above it. */
+  readonly notAfter: number;
 }
 
-export interface AuthoritiesOptions {
-  readonly trustDomain: TrustDomain;
+export interface AuthoritiesOptions extends CertificationOptions {
   readonly state: SignedState;
-  readonly keys: AuthorityKeys;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly lifetimeMs: number;
 }
 
 /** The X.509 authorities of the trust domain, and the one that signs. What becomes of them is decided by `authority-life.ts`. */
@@ -85,27 +78,10 @@ export class Authorities {
     });
   }
 
-  /** Makes a key and its self-signed certificate; nothing is trusted or written yet. A crash here leaves an unused key. */
+  /** Makes one; nothing is trusted or written yet. @throws IssuerError UPSTREAM_*, KEY_* */
   async create(id: string): Promise<AuthorityFacts> {
-    const { keys, clock, random, trustDomain, lifetimeMs } = this.#options;
-    const now = clock.now();
-    const notAfter = now + lifetimeMs;
-    const der = await createAuthority({
-      signer: await keys.create(id),
-      trustDomain,
-      serial: newSerial(random),
-      notBefore: now - backdateMs,
-      notAfter,
-    });
-    const certificate = Buffer.from(der).toString("base64");
-    return {
-      authority: id,
-      status: "prepared",
-      certificate,
-      notAfter,
-      retiredAt: 0,
-      mintedUntil: 0,
-    };
+    const certified = await certifyAuthority(id, this.trusted(), this.#options);
+    return { ...certified, status: "prepared", retiredAt: 0, mintedUntil: 0 };
   }
 
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
@@ -120,12 +96,16 @@ export class Authorities {
       throw missing(
         `the key of authority ${active.authority} is gone from the key store; run \`herald ca rotate\``,
       );
+    const { trustDomain, clock } = this.#options;
     const certificate = parseCertificate(Buffer.from(active.certificate, "base64"));
     const signing: SigningAuthority = {
       id: active.authority,
       certificate,
       template: svidTemplate(certificate),
       signer,
+      chain: active.chain.map((one) => Buffer.from(one, "base64")),
+      path: pathOf(active, { trustDomain, now: clock.now() }).path,
+      notAfter: active.notAfter,
     };
     this.#signing.set(active.authority, signing);
     return signing;
@@ -149,6 +129,16 @@ export function authorityChange(authority: AuthorityFacts): Change {
 /** Its subject key id, hex: by this nodes and bundles name it. */
 export function subjectKeyIdOf({ certificate }: Pick<AuthorityFacts, "certificate">): string {
   return parseCertificate(Buffer.from(certificate, "base64")).subjectKeyId ?? "";
+}
+
+/** Is less than this share of its own life left? Its upstream may have cut that short. */
+export function hasLessLeft(
+  { certificate, notAfter }: Pick<AuthorityFacts, "certificate" | "notAfter">,
+  share: number,
+  now: number,
+): boolean {
+  const { notBefore } = parseCertificate(Buffer.from(certificate, "base64"));
+  return notAfter - now < (notAfter - notBefore) * share;
 }
 
 function missing(message: string): IssuerError {

@@ -1,6 +1,6 @@
+import { AuthorityCare } from "./authority-care.ts";
 import { AuthorityMoves, type AuthorityMovesOptions } from "./authority-moves.ts";
 import { AuthorityOrders } from "./authority-orders.ts";
-import { AuthorityUpkeep } from "./authority-upkeep.ts";
 import type { IssuerOptions } from "./options.ts";
 import { Rotation } from "./rotation.ts";
 import { RotationGates, type RotationGatesOptions } from "./rotation-gates.ts";
@@ -11,10 +11,10 @@ export interface AuthorityMachine {
   readonly gates: RotationGates;
   readonly rotation: Rotation;
   readonly orders: AuthorityOrders;
-  readonly upkeep: AuthorityUpkeep;
+  readonly care: AuthorityCare;
 }
 
-type Derived = Pick<AuthorityMovesOptions, "brokerPins" | "authorityLifetimeMs"> &
+type Derived = Pick<AuthorityMovesOptions, "brokerPins"> &
   Pick<RotationGatesOptions, "longestLifeMs" | "lostAfterMs">;
 
 /** One thing at a time happens to authorities: they share a {@link Turns}. */
@@ -23,12 +23,10 @@ export function authorityMachine(
     Pick<IssuerOptions, "settings" | "bus">,
 ): AuthorityMachine {
   const { settings, bus } = options;
-  const { lostAfterMs, authorityLifetimeMs } = settings;
   const derived: Derived = {
     brokerPins: bus.brokerPins,
     longestLifeMs: Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000,
-    lostAfterMs,
-    authorityLifetimeMs,
+    lostAfterMs: settings.lostAfterMs,
   };
   const known = { ...options, ...derived };
   const gates = new RotationGates(known);
@@ -37,6 +35,6 @@ export function authorityMachine(
     gates,
     rotation: new Rotation(parts),
     orders: new AuthorityOrders(parts),
-    upkeep: new AuthorityUpkeep(parts),
+    care: new AuthorityCare(parts),
   };
 }

@@ -5,7 +5,12 @@ import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import type { EventType } from "./announcer.ts";
 import type { AuditChain } from "./audit-chain.ts";
-import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";
+import {
+  type Authorities,
+  type AuthorityFacts,
+  authorityChange,
+  hasLessLeft,
+} from "./authorities.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import { newId } from "./identifiers.ts";
@@ -19,8 +24,6 @@ export interface AuthorityMovesOptions {
   readonly authorities: Authorities;
   readonly audit: AuditChain;
   readonly brokerPins: readonly string[];
-  /** Of an authority. */
-  readonly authorityLifetimeMs: number;
   readonly announce: (type: EventType, data: Readonly<Record<string, unknown>>) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -35,14 +38,11 @@ export class AuthorityMoves {
     this.#options = options;
   }
 
-  /** Begins a rotation to the prepared authority, or to one made for it. @throws IssuerError ROTATION_RUNNING, AUTHORITY_MISSING */
-  async rotate(by: string, taints: boolean): Promise<void> {
+  /** The prepared authority, or one made for it; to be brought into use. @throws IssuerError ROTATION_RUNNING, AUTHORITY_MISSING, UPSTREAM_*, KEY_* */
+  async successor(by: string): Promise<AuthorityFacts> {
     refuseSecond(this.#options.state);
-    const from = this.mustSign();
-    const prepared = this.prepared();
-    const to = prepared ?? (await this.make(by));
-    await this.start({ kind: "rotate", step: "prepare", from, to, taints, by });
-    if (prepared === undefined) this.tellPrepared(to);
+    this.mustSign();
+    return this.prepared() ?? (await this.make(by));
   }
 
   /** @throws IssuerError ROTATION_RUNNING */
@@ -59,12 +59,14 @@ export class AuthorityMoves {
     const [from, to] = [wanted.from.authority, wanted.to.authority];
     const rotation = newId(random);
     const facts = newRotation({ rotation, kind, step, taints, from, to, startedAt: clock.now() });
+    const isNew = authorities.find(to) === undefined;
     await state.change(() => [
-      ...(authorities.find(to) === undefined ? [authorityChange(wanted.to)] : []),
+      ...(isNew ? [authorityChange(wanted.to)] : []),
       stepChange(facts, step),
       this.bundle([...this.trustedBut(to), wanted.to]),
     ]);
     log.info({ rotation, kind, from, to, by }, "rotation begun");
+    if (isNew) this.tellPrepared(wanted.to);
   }
 
   /** The record first: while the audit stream is away no key is made, however often it is tried. */
@@ -102,13 +104,10 @@ export class AuthorityMoves {
 
   /** The newest that is prepared and has enough of its life ahead to be worth a rotation: a crash, or `ca prepare`, may have left one. */
   prepared(): AuthorityState | undefined {
-    const { authorities, clock, authorityLifetimeMs } = this.#options;
+    const { authorities, clock } = this.#options;
     return authorities
       .trusted()
-      .findLast(
-        ({ status, notAfter }) =>
-          status === "prepared" && notAfter - clock.now() > authorityLifetimeMs / 2,
-      );
+      .findLast((one) => one.status === "prepared" && !hasLessLeft(one, 0.5, clock.now()));
   }
 
   /** The one that signs, unless its life is over. */

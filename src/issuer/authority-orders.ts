@@ -48,17 +48,18 @@ export class AuthorityOrders {
   }
 
   /** Makes the next authority and puts its root into every bundle; it signs nothing. @throws IssuerError ROTATION_RUNNING, AUTHORITY_STATUS */
-  prepare(by: string): Promise<AuthorityFacts> {
-    return this.#options.turns.take(async () => {
-      const { state, authorities, moves } = this.#options;
+  async prepare(by: string): Promise<AuthorityFacts> {
+    const { state, authorities, moves, turns } = this.#options;
+    refuseSecond(state);
+    const known = moves.prepared();
+    if (known !== undefined)
+      throw new IssuerError(
+        "AUTHORITY_STATUS",
+        `authority ${known.authority} is prepared already: \`herald ca activate\`, or \`herald ca revoke ${known.authority}\``,
+      );
+    const next = await moves.make(by);
+    return await turns.take(async () => {
       refuseSecond(state);
-      const known = moves.prepared();
-      if (known !== undefined)
-        throw new IssuerError(
-          "AUTHORITY_STATUS",
-          `authority ${known.authority} is prepared already: \`herald ca activate\`, or \`herald ca revoke ${known.authority}\``,
-        );
-      const next = await moves.make(by);
       await state.change(() => [
         authorityChange(next),
         moves.bundle([...authorities.trusted(), next]),
@@ -69,8 +70,8 @@ export class AuthorityOrders {
   }
 
   /** All the way from a new authority to the old one's end. One that is prepared already is taken. @throws IssuerError ROTATION_RUNNING, AUTHORITY_MISSING */
-  rotate(by: string): Promise<void> {
-    return this.#options.turns.take(() => this.#options.moves.rotate(by, false));
+  async rotate(by: string): Promise<void> {
+    await this.#rotate(by, false);
   }
 
   /** Brings a prepared authority into use, the newest unless one is named. @throws IssuerError ROTATION_RUNNING, AUTHORITY_UNKNOWN, AUTHORITY_STATUS */
@@ -95,16 +96,13 @@ export class AuthorityOrders {
    *
    * @throws IssuerError AUTHORITY_UNKNOWN, AUTHORITY_STATUS
    */
-  taint(id: string, by: string): Promise<void> {
-    return this.#options.turns.take(async () => {
-      const { authorities, state, moves } = this.#options;
+  async taint(id: string, by: string): Promise<void> {
+    const { authorities, state, moves, turns } = this.#options;
+    const isActive = await turns.take(async () => {
       const authority = authorities.known(id);
       const status = obey(authority, "taint");
       const running = runningRotation(state);
-      if (authority.status === "active") {
-        await this.#taintActive(running, by);
-        return;
-      }
+      if (authority.status === "active") return await this.#makeWay(running);
       await moves.record({ authority: id, status, by });
       const tainted = { ...authority, status };
       await state.change(() => [
@@ -113,7 +111,9 @@ export class AuthorityOrders {
         moves.bundle([...moves.trustedBut(id), tainted]),
       ]);
       moves.tellTainted(id);
+      return false;
     });
+    if (isActive) await this.#rotate(by, true);
   }
 
   /** Takes an authority out of trust: one that never signed at once, any other when nobody holds a live SVID of it. @throws IssuerError as {@link AuthorityOrders.taint}, ROTATION_RUNNING */
@@ -156,16 +156,27 @@ export class AuthorityOrders {
     });
   }
 
-  async #taintActive(running: RotationState | undefined, by: string): Promise<void> {
-    const { state, moves } = this.#options;
+  /** What waits for an upstream is done between turns: acknowledgements must not wait with it. */
+  async #rotate(by: string, taints: boolean): Promise<void> {
+    const { moves, turns } = this.#options;
+    const to = await moves.successor(by);
+    await turns.take(async () => {
+      const from = moves.mustSign();
+      await moves.start({ kind: "rotate", step: "prepare", from, to, taints, by });
+    });
+  }
+
+  /** The active authority is tainted: a rotation from it taints it on its way; any other one gives way. Is one to be begun? */
+  async #makeWay(running: RotationState | undefined): Promise<boolean> {
+    const { state } = this.#options;
     if (running?.step === "prepare") {
       const rotation = { ...running, kind: "rotate" as const, taints: true, paused: false };
       await state.change(() => [sameStepChange(rotation)]);
-      return;
+      return false;
     }
-    // The one before it waits for its last SVIDs: that is less urgent, and `ca prune` ends it.
+    // It waits for the last SVIDs of the one before: that is less urgent, and `ca prune` ends it.
     if (running !== undefined) await state.change(() => [stepChange(running, "aborted")]);
-    await moves.rotate(by, true);
+    return true;
   }
 
   /** The change by which a tainted authority is on its way out: of the rotation under way, or of one that begins when that one is done. */

@@ -9,6 +9,7 @@ export type IssuerErrorCode =
   | "STORE_PENDING"
   | "AUDIT_UNAVAILABLE"
   | "AUDIT_BEHIND"
+  | "ANSWER_GONE"
   | "ENTRY_INVALID"
   | "ENTRY_EXISTS"
   | "ENTRY_NOT_FOUND"
@@ -22,7 +23,16 @@ export type IssuerErrorCode =
   | "ROTATION_NONE"
   | "ROTATION_TOO_FAR"
   | "ROTATION_NODE"
-  | "ROTATION_ORDER";
+  | "ROTATION_ORDER"
+  // The store of authorities' keys: cannot be used as configured; holds a key that is not as Herald makes them; does not answer now.
+  | "KEY_STORE"
+  | "KEY_UNUSABLE"
+  | "KEY_STORE_AWAY"
+  // Where authorities are certified: files that cannot be used; a chain that nobody would accept; it says no; it does not answer now.
+  | "UPSTREAM_FILES"
+  | "UPSTREAM_CHAIN"
+  | "UPSTREAM_REFUSED"
+  | "UPSTREAM_AWAY";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

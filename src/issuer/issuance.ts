@@ -5,7 +5,8 @@ import { lintSvid } from "../core/svid/lint.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import type { AuditChain } from "./audit-chain.ts";
-import { backdateMs, type SigningAuthority } from "./authorities.ts";
+import type { SigningAuthority } from "./authorities.ts";
+import { backdateMs } from "./certification.ts";
 import { newSerial } from "./identifiers.ts";
 
 /**
@@ -49,7 +50,7 @@ export function lint(
   const now = at.clock.now();
   const serial = newSerial(at.random);
   const notBefore = now - backdateMs;
-  const notAfter = Math.min(now + wanted.ttlSeconds * 1000, authority.certificate.notAfter);
+  const notAfter = Math.min(now + wanted.ttlSeconds * 1000, authority.notAfter);
   const { id, spki, dnsNames, isForEntry } = wanted;
   const tbs = authority.template.toBeSigned({ serial, spki, id, dnsNames, notBefore, notAfter });
   lintSvid(tbs, {
@@ -60,6 +61,7 @@ export function lint(
     notBefore,
     notAfter,
     authority: authority.certificate,
+    path: authority.path,
     now,
     isForEntry,
   });
@@ -86,6 +88,6 @@ export async function record(
 
 /** Signs, and gives the chain as it is served: DER, leaf first, no root. */
 export async function sign(recorded: Recorded): Promise<readonly Uint8Array[]> {
-  const { template, signer } = recorded.authority;
-  return [template.assemble(recorded.tbs, await signer.sign(recorded.tbs))];
+  const { template, signer, chain } = recorded.authority;
+  return [template.assemble(recorded.tbs, await signer.sign(recorded.tbs)), ...chain];
 }

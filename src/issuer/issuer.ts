@@ -10,9 +10,9 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
+import type { AuthorityCare } from "./authority-care.ts";
 import { authorityMachine } from "./authority-machine.ts";
 import type { AuthorityOrders } from "./authority-orders.ts";
-import type { AuthorityUpkeep } from "./authority-upkeep.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
@@ -27,6 +27,7 @@ import type { RotationGates } from "./rotation-gates.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Upkeep } from "./upkeep.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
 const tickMs = 1000;
@@ -45,7 +46,7 @@ export class Issuer {
   readonly nodes: Nodes;
   readonly authorities: Authorities;
   readonly authorityOrders: AuthorityOrders;
-  readonly authorityUpkeep: AuthorityUpkeep;
+  readonly authorityCare: AuthorityCare;
   readonly gates: RotationGates;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
@@ -55,6 +56,7 @@ export class Issuer {
   readonly #heads: Heads;
   readonly #announcer: Announcer;
   readonly #issued = new IssuedEnds();
+  readonly #upkeep: Upkeep;
   /** Where nodes' requests come in. */
   readonly reception: Reception;
   readonly #announced = new Set<string>();
@@ -104,7 +106,8 @@ export class Issuer {
     this.gates = machine.gates;
     this.rotation = machine.rotation;
     this.authorityOrders = machine.orders;
-    this.authorityUpkeep = machine.upkeep;
+    this.authorityCare = machine.care;
+    this.#upkeep = new Upkeep(parts);
     const signing = new Signing({
       ...parts,
       issued: this.#issued,
@@ -203,7 +206,7 @@ export class Issuer {
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
     await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.list().length === 0) await this.authorityUpkeep.begin();
+    if (this.authorities.list().length === 0) await this.authorityCare.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
@@ -249,6 +252,7 @@ export class Issuer {
     this.#stopped = true;
     this.#tick?.cancel();
     this.#heads.stop();
+    this.#upkeep.stop();
     this.#announcer.stop();
   }
 
@@ -321,7 +325,12 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    await this.authorityUpkeep.tend();
+    await this.authorityCare.tend();
+    // Not waited for: an upstream may take its time, and the store must not wait with it.
+    if (this.rotation.running() === undefined)
+      void this.#upkeep.tend(async (why) => {
+        await this.authorityOrders.rotate(why);
+      });
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   HeadBroadcast,
   Journal,
   StateStore,
+  UpstreamAuthority,
 } from "./ports.ts";
 
 /** What an operator may set; every member has a default in the configuration file. */
@@ -47,6 +48,7 @@ export interface IssuerOptions {
   readonly auditStream: AuditStream;
   readonly eventStream: EventStream;
   readonly keys: AuthorityKeys;
+  readonly upstream: UpstreamAuthority;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

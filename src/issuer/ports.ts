@@ -1,3 +1,5 @@
+import type { KeyObject } from "node:crypto";
+import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Signer } from "../core/x509/signer.ts";
 
 /** What the issuer needs of the world. Each promise says what the issuer leans on. */
@@ -55,4 +57,50 @@ export interface AuthorityKeys {
   create(authority: string): Promise<Signer>;
   /** undefined when there is no such key. */
   open(authority: string): Promise<Signer | undefined>;
+  /** Takes in a key that an operator made. Stores whose keys are only ever made inside refuse. */
+  adopt(authority: string, key: KeyObject): Promise<void>;
+  /** Destroys the key for good; also fine when there is none. */
+  delete(authority: string): Promise<void>;
+}
+
+/** An authority that is to be made. Dates are milliseconds since the epoch. */
+export interface AuthorityRequest {
+  readonly authority: string;
+  readonly trustDomain: TrustDomain;
+  /** Makes its key. Not called by an upstream that lends its own. */
+  readonly key: () => Promise<Signer>;
+  /** For upstreams that leave the choice. */
+  readonly serial: Uint8Array;
+  readonly now: number;
+  readonly notBefore: number;
+  /** At the latest: an upstream cuts it to its own end. */
+  readonly notAfter: number;
+}
+
+/** An authority's certificate and what makes others trust it; DER. Nobody has checked it yet. */
+export interface CertifiedAuthority {
+  readonly certificate: Uint8Array;
+  /** Intermediates above it, in any order. */
+  readonly above: readonly Uint8Array[];
+  /** All roots that verifiers should hold, also those that this one does not need. */
+  readonly anchors: readonly Uint8Array[];
+  /** The upstream's own key, where its path length allows no authority below it. */
+  readonly key?: KeyObject;
+}
+
+/** What an upstream certifies with now; DER. */
+export interface UpstreamTrust {
+  /** The certificate that signs authorities; undefined where each is its own root. */
+  readonly issuer: Uint8Array | undefined;
+  readonly anchors: readonly Uint8Array[];
+}
+
+/** Where the certificates of authorities come from. */
+export interface UpstreamAuthority {
+  /** @throws IssuerError UPSTREAM_*; nothing is trusted then, and it is asked again later */
+  certify(request: AuthorityRequest): Promise<CertifiedAuthority>;
+  /** Asked now and then: what changed makes a new authority be prepared. @throws IssuerError UPSTREAM_* */
+  trust(): Promise<UpstreamTrust>;
+  /** Hints that something may have changed; the returned function ends it. */
+  watch(onChange: () => void): () => void;
 }

@@ -5,7 +5,12 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { EventType } from "./announcer.ts";
 import type { AuditChain } from "./audit-chain.ts";
-import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";
+import {
+  type Authorities,
+  type AuthorityFacts,
+  authorityChange,
+  hasLessLeft,
+} from "./authorities.ts";
 import { endOf, isTrusted, obey } from "./authority-life.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
@@ -33,8 +38,6 @@ export interface RotationOptions {
   readonly turns: Turns;
   readonly audit: AuditChain;
   readonly brokerPins: readonly string[];
-  /** Of an authority. */
-  readonly authorityLifetimeMs: number;
   readonly announce: (type: EventType, data: Readonly<Record<string, unknown>>) => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -173,9 +176,9 @@ export class Rotation {
 
   /** A gate that never opens would end in an authority that has ended, for everybody: in its last tenth those who wait are passed by. */
   #isOutOfTime(rotation: RotationState): boolean {
-    const { authorities, clock, authorityLifetimeMs } = this.#options;
+    const { authorities, clock } = this.#options;
     const from = authorities.find(rotation.from);
-    return from !== undefined && from.notAfter - clock.now() < authorityLifetimeMs / 10;
+    return from !== undefined && hasLessLeft(from, 0.1, clock.now());
   }
 
   #canActivate(rotation: RotationState): boolean {

@@ -1,4 +1,4 @@
-import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
+import { type EnvelopeSigner, sealProvenParts } from "../core/envelope/envelope.ts";
 import type {
   HeadRef,
   IssuedSvid,
@@ -18,7 +18,7 @@ import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
 import type { IssuedEnds } from "./issued-ends.ts";
-import { type Admitted, reply } from "./requests.ts";
+import type { Admitted } from "./requests.ts";
 
 export interface SigningOptions {
   readonly trustDomain: TrustDomain;
@@ -32,6 +32,9 @@ export interface SigningOptions {
   /** Called after a batch was signed, to announce it. */
   readonly onIssued: (node: SpiffeId, svids: readonly IssuedSvid[]) => void;
 }
+
+/** What a reason may have in a reply. */
+const longestReason = 2048;
 
 type Prepared =
   | { readonly ok: true; readonly item: SignItem; readonly entry: Entry; readonly linted: Linted }
@@ -55,7 +58,9 @@ export class Signing {
     const { trustDomain, clock, signer, authorities, audit } = this.#options;
     const { request, record: node } = admitted;
     const authority = await authorities.signing();
-    const prepared = request.payload.items.map((item) => this.#prepare(item, node, authority));
+    const { items } = request.payload;
+    const drawn = { clock, random: drawnAhead(this.#options.random, items.length * serialBytes) };
+    const prepared = items.map((item) => this.#prepare(item, { node, authority, drawn }));
     const refused = prepared.filter((one) => !one.ok);
     if (refused.length > 0) {
       await audit.record({
@@ -74,14 +79,22 @@ export class Signing {
     for (const { notAfter } of issued) this.#options.issued.note(node.node, authority.id, notAfter);
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
-    return await reply(
-      "sign-reply",
-      { td: trustDomain, at: clock.now(), request: request.digest, results },
-      signer,
-    );
+    const answer = { td: trustDomain, at: clock.now(), request: request.digest, results };
+    return (await sealProvenParts("sign-reply", answer, signer)).bytes;
   }
 
-  #prepare(item: SignItem, node: NodeRecordState, authority: SigningAuthority): Prepared {
+  #prepare(
+    item: SignItem,
+    {
+      node,
+      authority,
+      drawn,
+    }: {
+      readonly node: NodeRecordState;
+      readonly authority: SigningAuthority;
+      readonly drawn: { readonly clock: Clock; readonly random: Random };
+    },
+  ): Prepared {
     const refuse = (code: SignRefusal, reason: string): Prepared => ({
       ok: false,
       item,
@@ -101,15 +114,12 @@ export class Signing {
         ok: true,
         item,
         entry,
-        linted: lint(
-          { id, spki, dnsNames, ttlSeconds, isForEntry: true },
-          authority,
-          this.#options,
-        ),
+        linted: lint({ id, spki, dnsNames, ttlSeconds, isForEntry: true }, authority, drawn),
       };
     } catch (refused) {
       if (!(refused instanceof HeraldError)) throw refused;
-      return refuse(refused.name === "X509Error" ? "CSR_INVALID" : "LINT", reasonOf(refused));
+      const reason = reasonOf(refused).slice(0, longestReason);
+      return refuse(refused.name === "X509Error" ? "CSR_INVALID" : "LINT", reason);
     }
   }
 
@@ -145,5 +155,22 @@ function describe(one: Extract<Prepared, { ok: true }>, authority: string): Issu
     notAfter: linted.notAfter,
     authority,
     purpose: item.purpose,
+  };
+}
+
+/** What {@link lint} draws for a serial. */
+const serialBytes = 16;
+
+/** The same chance, drawn in one go: the kernel is asked once a batch and not once a certificate. */
+function drawnAhead(random: Random, length: number): Random {
+  const drawn = random.bytes(length);
+  let used = 0;
+  return {
+    bytes(wanted) {
+      if (used + wanted > drawn.length) return random.bytes(wanted);
+      used += wanted;
+      return drawn.subarray(used - wanted, used);
+    },
+    fraction: () => random.fraction(),
   };
 }

@@ -13,13 +13,13 @@ const refreshHintSeconds = 300;
 /** What a bundle is made of. */
 export interface BundleFacts {
   readonly trustDomain: TrustDomain;
-  readonly state: SignedState;
+  readonly state: Pick<SignedState, "ref">;
   readonly brokerPins: readonly string[];
   /** Those to be trusted, as they will stand after the change this is part of. */
   readonly authorities: readonly AuthorityFacts[];
 }
 
-/** The change that writes the own bundle: every authority that is trusted, which of them signs, and which are tainted. */
+/** The change that writes the own bundle: the roots of every authority that is trusted, which of them signs, and which are tainted. A root that none needs leaves it. */
 export function bundleChange(facts: BundleFacts): Change {
   const { trustDomain, state, brokerPins } = facts;
   const trusted = facts.authorities.filter(({ status }) => isTrusted(status));
@@ -33,7 +33,7 @@ export function bundleChange(facts: BundleFacts): Change {
         trustDomain,
         sequence: spiffeSequence(stamp.version),
         refreshHintSeconds,
-        x509Authorities: trusted.map((authority) => Buffer.from(authority.certificate, "base64")),
+        x509Authorities: rootsOf(trusted),
         jwtAuthorities: [],
       }),
       revocations: state.ref(revocationsKey(trustDomain))?.version ?? zeroVersion,
@@ -42,6 +42,12 @@ export function bundleChange(facts: BundleFacts): Change {
       brokerPins,
     }),
   };
+}
+
+/** Each once: authorities below one upstream share its roots. */
+function rootsOf(trusted: readonly AuthorityFacts[]): readonly Uint8Array[] {
+  const roots = new Set(trusted.flatMap(({ anchors }) => anchors));
+  return [...roots].map((root) => Buffer.from(root, "base64"));
 }
 
 /** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */

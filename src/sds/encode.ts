@@ -1,5 +1,5 @@
 import type { X509Svid } from "../core/svid/workload-view.ts";
-import { certificatesToPem, toPem } from "../core/x509/pem.ts";
+import { certificatesToPem, crlsToPem, toPem } from "../core/x509/pem.ts";
 import type { DataSource } from "../wire/envoy/config/core/v3/base.ts";
 import type { CertificateValidationContext } from "../wire/envoy/extensions/transport_sockets/tls/v3/common.ts";
 import { Secret } from "../wire/envoy/extensions/transport_sockets/tls/v3/secret.ts";
@@ -65,10 +65,11 @@ export function encodeSvid(name: string, svid: X509Svid): Uint8Array {
   }).finish();
 }
 
-/** A trust domain and the DER of what its peers' chains must end in. */
+/** A trust domain, the DER of what its peers' chains must end in, and that of the CRLs by which some of them are refused. */
 export interface TrustedDomain {
   readonly trustDomain: string;
   readonly x509Authorities: readonly Uint8Array[];
+  readonly crls: readonly Uint8Array[];
 }
 
 /** Trust in these domains and nothing else: no SAN matchers (SDS-10), never both forms (SDS-03). */
@@ -85,7 +86,8 @@ function spiffeContext(domains: readonly TrustedDomain[]): CertificateValidation
   const config = SPIFFECertValidatorConfig.encode({
     trustDomains: domains.map((domain) => ({
       name: domain.trustDomain,
-      trustBundle: inline(certificatesToPem(domain.x509Authorities)),
+      // EF-20: the SPIFFE validator ignores the context's own `crl`, and takes CRLs out of the bundle.
+      trustBundle: inline(certificatesToPem(domain.x509Authorities) + crlsToPem(domain.crls)),
     })),
   }).finish();
   return {
@@ -99,7 +101,12 @@ function spiffeContext(domains: readonly TrustedDomain[]): CertificateValidation
 
 function flatContext(domains: readonly TrustedDomain[]): CertificateValidationContext {
   const authorities = domains.flatMap((domain) => domain.x509Authorities);
-  return { ...noContext, trustedCa: inline(certificatesToPem(authorities)) };
+  const crls = domains.flatMap((domain) => domain.crls);
+  return {
+    ...noContext,
+    trustedCa: inline(certificatesToPem(authorities)),
+    crl: crls.length === 0 ? undefined : inline(crlsToPem(crls)),
+  };
 }
 
 const noContext: CertificateValidationContext = {

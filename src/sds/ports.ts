@@ -1,6 +1,6 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
+import type { CrlSet, WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
 
 /** The local process at the other end of a connection, as the kernel names it. */
 export interface Caller {
@@ -75,4 +75,6 @@ export interface ServableCheck {
   svid(svid: X509Svid, own: Bundle): string | undefined;
   /** Each authority parses and is a CA. */
   bundle(bundle: Bundle): string | undefined;
+  /** Each CRL parses and is an authority's of this bundle; no authority is without, and all are in date. May change with time. */
+  crls(crls: CrlSet, bundle: Bundle): string | undefined;
 }

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import type { Bundle } from "../core/bundle/bundle.ts";
 import { type TrustDomain, trustDomainId } from "../core/spiffe/spiffe-id.ts";
-import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
+import type { CrlSet, WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
 import {
   type EncodedSecret,
   encodeResource,
@@ -86,12 +86,15 @@ export function secretCatalog(options: SecretCatalogOptions): SecretCatalog {
           encode: () => encodeSvid(name, svid),
         }),
       ),
-    trust: (name, bundles, validator) =>
-      made(bundles, `${validator} ${name}`, () =>
-        make(name, {
-          source: { kind: "bundle", sequences: sequencesOf(bundles) },
-          encode: () => encodeTrust(name, bundles.map(orNobody(options.nobody)), validator),
-        }),
+    trust: (name, parts, validator) =>
+      made(
+        [...parts.map(([bundle]) => bundle), ...parts.map(([, crls]) => crls)],
+        `${validator} ${name}`,
+        () =>
+          make(name, {
+            source: { kind: "bundle", sequences: sequencesOf(parts.map(([bundle]) => bundle)) },
+            encode: () => encodeTrust(name, parts.map(orNobody(options.nobody)), validator),
+          }),
       ),
     nobody: (name, der, validator) =>
       make(name, {
@@ -100,6 +103,9 @@ export function secretCatalog(options: SecretCatalogOptions): SecretCatalog {
       }),
     svidFault: rememberPasses((svid: X509Svid, own: Bundle) => options.check.svid(svid, own)),
     bundleFault: rememberPasses((bundle: Bundle) => options.check.bundle(bundle)),
+    // Not remembered: CRLs that were in date do not stay so.
+    fitCrls: (crls, bundle) =>
+      crls === undefined || options.check.crls(crls, bundle) !== undefined ? noCrls : crls,
   };
   const snapshots = new WeakMap<WorkloadView, Snapshot>();
   return {
@@ -113,11 +119,18 @@ export function secretCatalog(options: SecretCatalogOptions): SecretCatalog {
 
 interface Kitchen {
   svid(name: string, svid: X509Svid): EncodedSecret;
-  trust(name: string, bundles: readonly Bundle[], validator: Validator): EncodedSecret;
+  trust(name: string, parts: readonly TrustPart[], validator: Validator): EncodedSecret;
   nobody(name: string, der: Uint8Array, validator: Validator): EncodedSecret;
   svidFault(svid: X509Svid, own: Bundle): string | undefined;
   bundleFault(bundle: Bundle): string | undefined;
+  /** Those CRLs if they are fit, else none: without them revoked peers are let in, with unfit ones nobody is (EF-21). */
+  fitCrls(crls: CrlSet | undefined, bundle: Bundle): CrlSet;
 }
+
+/** What a verifier is told of one trust domain. */
+type TrustPart = readonly [Bundle, CrlSet];
+
+const noCrls: CrlSet = { crls: [], intermediates: [] };
 
 function snapshotOf(
   view: WorkloadView,
@@ -158,7 +171,11 @@ function snapshotOf(
     const fault = fit.filter(isUsable).map((one) => kitchen.bundleFault(one))[0];
     if (fault !== undefined) return held(fault);
     if (fit.length === 0) return held("no authority is trusted");
-    return { kind: "secret", secret: kitchen.trust(name, fit, asked.validator) };
+    const parts = fit.map((one): TrustPart => {
+      const crls = isUsable(one) ? view.crls.get(one.trustDomain) : undefined;
+      return [one, kitchen.fitCrls(crls, one)];
+    });
+    return { kind: "secret", secret: kitchen.trust(name, parts, asked.validator) };
   }
 
   /** A federated domain that this stream was told to trust and that is no longer the caller's to trust. */
@@ -193,15 +210,15 @@ function flatAll(name: string): SdsError {
   );
 }
 
-function orNobody(nobody: Uint8Array | undefined): (bundle: Bundle) => TrustedDomain {
-  return (bundle) =>
-    isUsable(bundle) || nobody === undefined
-      ? bundle
-      : { trustDomain: bundle.trustDomain, x509Authorities: [nobody] };
+function orNobody(nobody: Uint8Array | undefined): (part: TrustPart) => TrustedDomain {
+  return ([{ trustDomain, x509Authorities }, { crls }]) =>
+    x509Authorities.length > 0 || nobody === undefined
+      ? { trustDomain, x509Authorities, crls }
+      : { trustDomain, x509Authorities: [nobody], crls: [] };
 }
 
 function onlyNobody(name: string, der: Uint8Array): TrustedDomain {
-  return { trustDomain: name.slice("spiffe://".length), x509Authorities: [der] };
+  return { trustDomain: name.slice("spiffe://".length), x509Authorities: [der], crls: [] };
 }
 
 function sequencesOf(bundles: readonly Bundle[]): ReadonlyMap<TrustDomain, bigint> {

@@ -41,7 +41,7 @@ export function sayX509(
   if (own === undefined || own.x509Authorities.length === 0) {
     return later("the trust domain's bundle has not come yet");
   }
-  if (method === "FetchX509Bundles") return message(bundlesMessage(usableBundles(view)));
+  if (method === "FetchX509Bundles") return message(bundlesMessage(view, usableBundles(view)));
   const fit = view.svids.filter(
     (svid) => svid.expiresAt > options.now && options.check(svid, own) === undefined,
   );
@@ -53,7 +53,7 @@ export function sayX509(
 function withoutIdentity(method: X509Method, view: WorkloadView, options: X509MessageOptions): Say {
   const own = usableBundles(view).filter((one) => one.trustDomain === view.trustDomain);
   if (method === "FetchX509Bundles" && options.verifiersWithoutIdentity && own.length > 0) {
-    return message(bundlesMessage(own));
+    return message(bundlesMessage(view, own));
   }
   if (!view.synced) return later("the node has not read its state yet");
   return {
@@ -89,7 +89,7 @@ function svidMessage(view: WorkloadView, svids: readonly X509Svid[], own: Bundle
       bundle,
       hint: hints[index] ?? "",
     })),
-    crl: [],
+    crl: crlsOf(view, [own, ...foreign]),
     federatedBundles: byId(foreign),
   });
   return {
@@ -101,8 +101,11 @@ function svidMessage(view: WorkloadView, svids: readonly X509Svid[], own: Bundle
   };
 }
 
-function bundlesMessage(bundles: readonly Bundle[]): X509Message {
-  const response = X509BundlesResponse.encode({ crl: [], bundles: byId(bundles) });
+function bundlesMessage(view: WorkloadView, bundles: readonly Bundle[]): X509Message {
+  const response = X509BundlesResponse.encode({
+    crl: crlsOf(view, bundles),
+    bundles: byId(bundles),
+  });
   return {
     bytes: Buffer.from(response.finish()),
     versions: { svids: [], sequences: sequencesOf(bundles) },
@@ -123,6 +126,13 @@ function uniqueHints(svids: readonly X509Svid[]): readonly string[] {
 function byId(bundles: readonly Bundle[]): Map<string, Buffer> {
   return new Map(
     bundles.map((one) => [trustDomainId(one.trustDomain), joined(one.x509Authorities)]),
+  );
+}
+
+/** DER, one CRL an element (WAPI-11), of these bundles' domains; go-spiffe and py-spiffe pass over them. */
+function crlsOf(view: WorkloadView, bundles: readonly Bundle[]): Buffer[] {
+  return bundles.flatMap((one) =>
+    (view.crls.get(one.trustDomain)?.crls ?? []).map((der) => Buffer.from(der)),
   );
 }
 

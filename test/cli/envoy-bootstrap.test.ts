@@ -16,6 +16,8 @@ const lines = {
     "envoy bootstrap --spiffe-id spiffe://example.org/api --listen [::1]:8443 --upstream-app localhost:8080 --allow-caller spiffe://example.org/web --allow-caller spiffe://other.org/web --admin 127.0.0.1:0",
   egress:
     "envoy bootstrap --trust-domain example.org --egress 127.0.0.1:9000 --to api.internal:8443 --expect-server spiffe://example.org/api --api-type delta",
+  "aging-connections":
+    "envoy bootstrap --trust-domain example.org --listen 0.0.0.0:8443 --upstream-app 127.0.0.1:8080 --egress 127.0.0.1:9000 --to 10.0.0.1:8443 --max-connection-age 10m",
   both: "envoy bootstrap --trust-domain example.org --socket unix:///tmp/h.sock --listen 0.0.0.0:8443 --upstream-app 127.0.0.1:8080 --inbound-context peers:in --egress 127.0.0.1:9000 --to 10.0.0.1:8443 --egress-context spiffe://other.org --admin none",
 } as const;
 

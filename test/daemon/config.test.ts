@@ -76,6 +76,9 @@ describe("a good file", () => {
       maxX509TtlSeconds: 86_400,
       authorityLifetimeMs: 30 * 86_400_000,
       lostAfterMs: 15 * 60_000,
+      keys: { store: "disk", sealingKey: undefined },
+      keyType: "ec-p256",
+      upstream: { type: "self-signed" },
       log: { level: "info" },
     });
   });
@@ -125,6 +128,7 @@ log: { level: debug }
         defaultAllBundlesName: "ALL",
         disableSpiffeCertValidation: false,
       },
+      revocation: { stale: "strip" },
       log: { level: "info" },
     });
   });
@@ -177,6 +181,9 @@ describe("a wrong file names line and key", () => {
     ["a name the issuer would refuse", node.replace("web-1", "Web_1"), ["3 name"]],
     ["an http issuer", node.replace("https:", "http:"), ["5 issuerUrls.0"]],
     ["an unknown cache", `${node}cache: disk\n`, ["6 cache"]],
+    ["a policy nobody knows", `${node}revocation: { stale: keep }\n`, ["6 revocation.stale"]],
+    ["an unknown key of a section", `${node}revocation: { old: strip }\n`, ["6 revocation.old"]],
+    ["a section that is text", `${node}revocation: strip\n`, ["6 revocation"]],
     [
       "a switch that is text",
       `${node}sds: { disableSpiffeCertValidation: "no" }\n`,

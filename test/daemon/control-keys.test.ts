@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true });
 });
 
-const create = async () => await createControlKeys(dir, trustDomain, clock);
+const create = async () => await createControlKeys(dir, trustDomain, { clock });
 const open = async (): Promise<ControlKeys> =>
   await openControlKeys(dir, trustDomain, { clock, log });
 const rootPath = (): string => join(dir, "keys", "root.key");
@@ -51,6 +51,21 @@ async function isBelieved(keys: ControlKeys, pin: string): Promise<boolean> {
 }
 
 describe("herald init", () => {
+  test("TM-I-02 with a sealing key from elsewhere leaves none beside the keys, and opens with that one alone", async () => {
+    const secret = (byte: string): string => {
+      const path = join(dir, `sealing-${byte}`);
+      writeFileSync(path, byte.repeat(64), { mode: 0o600 });
+      return path;
+    };
+    const from = (path: string) => ({ from: "file", path }) as const;
+    await createControlKeys(dir, trustDomain, { clock, sealing: from(secret("a")) });
+    expect(existsSync(join(dir, stateFiles.sealingKey))).toBe(false);
+    const open = (path: string) =>
+      openControlKeys(dir, trustDomain, { clock, log, sealing: from(path) });
+    await open(secret("a"));
+    await expect(open(secret("b"))).rejects.toMatchObject({ code: "DAMAGED" });
+  });
+
   test("makes a root, a certified control key and the first epoch, under one pin", async () => {
     const { pin, issuer } = await create();
     const keys = await open();

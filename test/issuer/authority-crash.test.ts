@@ -159,7 +159,7 @@ describe("an issuer that dies in an order about authorities, and where it ends (
   test.for(crashes.filter(({ append }) => append <= 4))(
     "the very first start: append $append, $kept kept",
     async (crash) => {
-      const office = await openOffice({}, crash);
+      const office = await openOffice({}, { crash });
       expect(await standing(office)).toMatchObject({ statuses: ["active"], roots: 1, running: "" });
       await storeIsWhole(office);
     },

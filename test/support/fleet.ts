@@ -34,8 +34,8 @@ export async function fleetOfTest(): Promise<Fleet> {
 }
 
 /** The demo's stage, both Envoys with their identities, for the running test alone. */
-export async function stageOfTest(): Promise<Stage> {
-  const stage = await openStage(fleetOptions());
+export async function stageOfTest(more: Pick<FleetOptions, "issuerYaml"> = {}): Promise<Stage> {
+  const stage = await openStage({ ...fleetOptions(), ...more });
   closeWithTest(stage.fleet);
   return stage;
 }

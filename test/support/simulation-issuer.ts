@@ -2,6 +2,8 @@ import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
 import { Issuer } from "../../src/issuer/issuer.ts";
 import type { IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
+import type { UpstreamAuthority } from "../../src/issuer/ports.ts";
+import { selfSigned } from "../../src/issuer/self-signed.ts";
 import type { Clock } from "../../src/kit/clock.ts";
 import { reasonOf } from "../../src/kit/errors.ts";
 import type { Metrics } from "../../src/kit/metrics.ts";
@@ -21,6 +23,7 @@ export interface SimulationIssuerOptions {
   readonly random: SeededRandom;
   readonly bus?: MemoryBus;
   readonly settings?: Partial<IssuerSettings>;
+  readonly upstream?: UpstreamAuthority;
 }
 
 /** The issuer's name on the memory bus. */
@@ -49,6 +52,8 @@ export class SimulationIssuer {
   onStored: (key: string, bytes: Uint8Array) => void = () => undefined;
   /** The running process's, or what the next one will find: a crash set here meets that one. */
   journal: MemoryJournal = new MemoryJournal();
+  /** Where the next process has its authorities certified. */
+  upstream: UpstreamAuthority;
   readonly #options: SimulationIssuerOptions;
   #life = new Life();
   #issuer: Issuer | undefined;
@@ -56,6 +61,7 @@ export class SimulationIssuer {
 
   constructor(options: SimulationIssuerOptions) {
     this.#options = options;
+    this.upstream = options.upstream ?? selfSigned;
     this.bus = options.bus ?? new MemoryBus({ trustDomain: options.domain.trustDomain });
     this.#life.end();
   }
@@ -140,7 +146,10 @@ export class SimulationIssuer {
       keys: {
         create: (authority) => life.does(() => keys.create(authority)),
         open: (authority) => life.does(() => keys.open(authority)),
+        adopt: (authority, key) => life.does(() => keys.adopt(authority, key)),
+        delete: (authority) => life.does(() => keys.delete(authority)),
       },
+      upstream: this.upstream,
       clock: life.clock(clock),
       random,
       log,

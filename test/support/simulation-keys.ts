@@ -31,6 +31,21 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
     );
   }
 
+  adopt(authority: string, key: KeyObject): Promise<void> {
+    this.#keys.set(authority, key);
+    return Promise.resolve();
+  }
+
+  delete(authority: string): Promise<void> {
+    this.lose(authority);
+    return Promise.resolve();
+  }
+
+  /** How many keys there are. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   /** The key store loses a key. */
   lose(authority: string): void {
     this.#keys.delete(authority);

@@ -107,6 +107,7 @@ export class SimulationNode {
       ...options,
       trust: this.#options.domain.trust(),
       identity,
+      staleCrls: "strip",
       bus: this.#bus(life, identity.token),
       viewStore: {
         load: () => life.does(async () => await Promise.resolve(disk.view)),

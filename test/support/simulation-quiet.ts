@@ -1,6 +1,6 @@
 import { createHook } from "node:async_hooks";
 
-/** Signatures under way, by the id of their job: `createCsr` makes them on the thread pool, however still the clock is held. */
+/** Signatures under way, by the id of their job: a signer may make them on the thread pool, however still the clock is held. */
 const signing = new Map<number, object>();
 
 createHook({

@@ -43,6 +43,21 @@ const both = view(
   [bundle(fed, 3), bundle(own, 1, ["r1", "r2"])],
 );
 
+test("WAPI-11 CRLs go along, DER, one an element: those of the domains whose bundles do, with the same order each time", () => {
+  const set = (...names: readonly string[]) => ({ crls: names.map(der), intermediates: [] });
+  const crls: WorkloadView["crls"] = new Map([
+    [bundle(own, 1).trustDomain, set("crl 1", "crl 2")],
+    [bundle(fed, 1).trustDomain, set("crl 3")],
+    [bundle("gone.test", 1).trustDomain, set("crl 4")],
+  ]);
+  const expected = ["crl 1", "crl 2", "crl 3"].map((name) => Buffer.from(der(name)));
+  expect(svids({ ...both, crls }).crl).toEqual(expected);
+  const said = say("FetchX509Bundles", { ...both, crls });
+  const bytes = said.kind === "message" ? said.message.bytes : Buffer.alloc(0);
+  expect(X509BundlesResponse.decode(bytes).crl).toHaveLength(3);
+  expect(svids(both).crl).toEqual([]);
+});
+
 describe("FetchX509SVID", () => {
   test("WAPI-10 every field but the hint is set, chains and bundles are joined DER", () => {
     expect(svids(both).svids[0]).toEqual({

@@ -5,6 +5,7 @@ import {
   adminAddress,
   contextName,
   hostPort,
+  seconds,
   socketPath,
   spiffeId,
   spiffeIds,
@@ -29,6 +30,7 @@ interface BootstrapOptions {
   readonly expectServer?: SpiffeId;
   readonly egressContext: string;
   readonly admin?: HostPort | "none";
+  readonly maxConnectionAge?: number;
   readonly apiType: "grpc" | "delta";
   readonly json?: true;
 }
@@ -92,6 +94,11 @@ export function addEnvoy(program: Command, { surroundings }: Shop): void {
       "ROOTCA",
     )
     .option("--admin <host:port>", "Envoy's own admin page, or none (default: none)", adminAddress)
+    .option(
+      "--max-connection-age <duration>",
+      "replace connections after this long, so that peers whose SVIDs were revoked meanwhile get no further (default: never)",
+      seconds,
+    )
     .addOption(
       new Option("--api-type <type>", "the kind of SDS stream")
         .choices(["grpc", "delta"])
@@ -110,7 +117,7 @@ export function addEnvoy(program: Command, { surroundings }: Shop): void {
 }
 
 function bootstrapOf(options: BootstrapOptions): EnvoyBootstrapOptions {
-  const { socket, apiType, admin, spiffeId: name } = options;
+  const { socket, apiType, admin, maxConnectionAge, spiffeId: name } = options;
   const trusted =
     options.trustDomain ?? (name === "default" ? undefined : trustDomainOf(spiffeId(name)));
   if (trusted === undefined) {
@@ -132,6 +139,7 @@ function bootstrapOf(options: BootstrapOptions): EnvoyBootstrapOptions {
     ...(inbound === undefined ? {} : { inbound }),
     ...(egress === undefined ? {} : { egress }),
     ...(admin === undefined || admin === "none" ? {} : { admin }),
+    ...(maxConnectionAge === undefined ? {} : { maxConnectionSeconds: maxConnectionAge }),
   };
 }
 

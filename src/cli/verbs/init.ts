@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { TrustDomain } from "../../core/spiffe/spiffe-id.ts";
-import { hostPortText, port, trustDomain } from "../argument-parsers.ts";
+import type { SecretSource } from "../../kit/adapters/secret-source.ts";
+import { hostPortText, port, secretSource, trustDomain } from "../argument-parsers.ts";
 import { addVerb, type Shop } from "../verb.ts";
 
 interface InitOptions {
@@ -10,6 +11,7 @@ interface InitOptions {
   readonly natsPort: number;
   readonly httpsListen: string;
   readonly root: "online" | "offline";
+  readonly sealingKey?: SecretSource;
   readonly json?: true;
 }
 
@@ -36,6 +38,11 @@ export function addInit(program: Command, shop: Shop): void {
       )
         .choices(["online", "offline"])
         .default("online"),
+    )
+    .option(
+      "--sealing-key <source>",
+      "a key that seals all others: file:PATH, env:NAME or credential:NAME (default: one made in the folder)",
+      secretSource,
     );
   verb.action(async () => {
     const { json, ...options } = verb.opts<InitOptions>();

@@ -23,10 +23,25 @@ export function parseCompactJson(bytes: Uint8Array): unknown {
 
 /** The bytes that {@link parseCompactJson} takes back; 64-bit integers become decimal strings. */
 export function printCompactJson(value: unknown): Buffer {
-  const written = JSON.stringify(value, (_name, member: unknown) =>
-    typeof member === "bigint" ? member.toString() : member,
-  );
-  return Buffer.from(written, "utf8");
+  return Buffer.from(JSON.stringify(withoutBigInts(value)), "utf8");
+}
+
+/**
+ * Copies only what holds a 64-bit integer. A replacer would do the same, but with one JSON.stringify takes its slow way through everything. A
+ * member called `__proto__` stays where it is, to be refused by whoever reads it.
+ */
+function withoutBigInts(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutBigInts);
+  let changed: Record<string, unknown> | undefined;
+  for (const [name, member] of Object.entries(value)) {
+    const written = withoutBigInts(member);
+    if (written === member || name === "__proto__") continue;
+    changed ??= { ...value };
+    changed[name] = written;
+  }
+  return changed ?? value;
 }
 
 function parse(text: string): unknown {

@@ -72,16 +72,39 @@ const envelopeShape = z.strictObject({
     .max(16),
 });
 
+/** An envelope that was just made. */
+interface Sealed {
+  readonly bytes: Buffer;
+  /** SHA-256 of the signed bytes: names the contents. */
+  readonly digest: string;
+}
+
 /** Signs a payload. The result is what goes over the wire and on disk. @throws EnvelopeError PAYLOAD_SHAPE, PAYLOAD_NOT_COMPACT before anything is signed */
 export async function sealEnvelope<K extends Kind>(
   kind: K,
   payload: Payloads[K],
   signer: EnvelopeSigner,
-): Promise<{ readonly bytes: Buffer; readonly digest: string }> {
-  const payloadType = payloadTypeOf(kind);
+): Promise<Sealed> {
   const body = printCompactJson(payload);
   // What could not be read back must not be signed: a journal that holds it could not be opened again.
   readPayload(kind, body);
+  return await seal(kind, body, signer);
+}
+
+/**
+ * As {@link sealEnvelope}, without reading the payload back: for the two kinds of the signing path, whose every member was read through its shape when
+ * the request, the entry and the authority it comes from were opened.
+ */
+export async function sealProvenParts<K extends "sign-reply" | "audit-record">(
+  kind: K,
+  payload: Payloads[K],
+  signer: EnvelopeSigner,
+): Promise<Sealed> {
+  return await seal(kind, printCompactJson(payload), signer);
+}
+
+async function seal(kind: Kind, body: Buffer, signer: EnvelopeSigner): Promise<Sealed> {
+  const payloadType = payloadTypeOf(kind);
   const signed = preAuthEncoding(payloadType, body);
   const sig = Buffer.from(await signer.sign(signed)).toString("base64");
   const bytes = printCompactJson({

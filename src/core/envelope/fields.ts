@@ -24,10 +24,15 @@ export const text: z.ZodType<string> = z.string().max(2048);
 /** SHA-256 or key id, lower-case hex. */
 export const digest: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Binary as standard base64, padded, the unused bits of the last letter zero (RFC 4648, section 3.5): every byte string has one spelling. */
+/**
+ * Binary as standard base64, padded, the unused bits of the last letter zero (RFC 4648, section 3.5): every byte string has one spelling. Told by
+ * writing it again: Node's decoder takes more than that, but its encoder writes nothing else, and both are faster than any pattern.
+ */
 export const base64: z.ZodType<string> = z
   .string()
-  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/);
+  .refine((written) => Buffer.from(written, "base64").toString("base64") === written, {
+    error: "not standard base64 in its one spelling",
+  });
 
 /** A 64-bit unsigned integer as a decimal string without leading zeros, since JSON numbers end at 2^53. */
 export const uint64: z.ZodType<bigint> = decoded(

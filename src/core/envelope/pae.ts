@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** DSSE's pre-authentication encoding: the exact bytes that are signed. https://github.com/secure-systems-lab/dsse/blob/master/protocol.md */
 export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffer {
@@ -8,7 +8,7 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffe
 
 /** SHA-256 in lower-case hex. */
 export function sha256Hex(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  return hash("sha256", bytes, "hex");
 }
 
 /** A key's id: the SHA-256 of its SubjectPublicKeyInfo. The control root's is the trust domain's pin. */

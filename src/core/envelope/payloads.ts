@@ -126,6 +126,11 @@ export interface AuthorityState extends StateObject {
   readonly authority: string;
   readonly status: AuthorityStatus;
   readonly certificate: string;
+  /** What follows a leaf that it signed: its own certificate first unless that is a root, then those above it, never a root. Base64 DER. */
+  readonly chain: readonly string[];
+  /** Roots that verifiers need for it; its own certificate when that is one. Base64 DER. */
+  readonly anchors: readonly string[];
+  /** Its own end or that of a certificate above it, whichever is earlier. */
   readonly notAfter: number;
   /** Since when it signs no more; 0 while it does, or may. No SVID of it lives longer than the longest life after this. */
   readonly retiredAt: number;

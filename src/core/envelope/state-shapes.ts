@@ -135,6 +135,8 @@ export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
   authority: token,
   status: z.enum(["prepared", "active", "old", "tainted", "revoked", "expired"]),
   certificate: base64,
+  chain: z.array(base64),
+  anchors: z.array(base64).min(1),
   notAfter: time,
   retiredAt: time.default(0),
   mintedUntil: time.default(0),

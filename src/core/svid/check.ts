@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import type { Bundle } from "../bundle/bundle.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { importPublicKey } from "../x509/public-key.ts";
@@ -98,9 +98,10 @@ function publicHalf(privateKey: Uint8Array): ReturnType<typeof createPublicKey> 
   }
 }
 
+/** To OpenSSL too, whose kin reads it in Envoy: the texts of names, which nobody reads here, may be none. */
 function isAuthority(der: Uint8Array): boolean {
   try {
-    return parseCertificate(der).isCa;
+    return parseCertificate(der).isCa && new X509Certificate(der).ca;
   } catch {
     return false;
   }

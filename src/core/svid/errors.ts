@@ -30,6 +30,10 @@ export type SvidErrorCode =
   | "SVID_KEY_MISMATCH"
   | "SVID_MISLABELLED"
   | "SVID_ROOT_IN_CHAIN"
+  /** A CRL that is none, or no authority's of the bundle. */
+  | "SVID_CRL"
+  /** An authority of the bundle without a CRL in force, while others have theirs. */
+  | "SVID_CRL_GAP"
   | "LINT_MALFORMED"
   | "LINT_SERIAL"
   | "LINT_ALGORITHM"
@@ -40,6 +44,7 @@ export type SvidErrorCode =
   | "LINT_ID"
   | "LINT_RESERVED"
   | "LINT_NAMES"
+  | "LINT_NAME_CONSTRAINT"
   | "LINT_EXTENSIONS"
   | "LINT_PROFILE"
   | "LINT_KEY_IDS"

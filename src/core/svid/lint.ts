@@ -9,9 +9,11 @@ import {
 import { type Certificate, parseToBeSigned, type ToBeSigned } from "../x509/certificate.ts";
 import type { KeyUsageBit } from "../x509/extensions.ts";
 import { oid } from "../x509/oid.ts";
-import { ecAlgorithmOf, importPublicKey, keyIdOf } from "../x509/public-key.ts";
+import { ecAlgorithmOf, isOnCurve, keyIdHexOf } from "../x509/public-key.ts";
 import { algorithmIdentifier } from "../x509/signature-algorithm.ts";
 import { SvidError, type SvidErrorCode } from "./errors.ts";
+import { isExactLeaf } from "./exact-leaf.ts";
+import { staysWithin } from "./name-constraints.ts";
 import { isSame } from "./path.ts";
 
 /** What the bytes to be signed are expected to say. */
@@ -27,6 +29,8 @@ export interface LintExpectation {
   readonly notAfter: number;
   /** The authority that is about to sign. */
   readonly authority: Certificate;
+  /** The authority and those above it, whose name constraints bind what it signs. Defaults to the authority alone. */
+  readonly path?: readonly Certificate[];
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Whether an entry asked for it; then IDs below /herald are refused, which only nodes, issuers and brokers have. Defaults to false. */
@@ -39,8 +43,22 @@ export interface LintExpectation {
  * @throws {SvidError} any LINT_ code
  */
 export function lintSvid(toBeSigned: Uint8Array, expected: LintExpectation): void {
-  const found = read(toBeSigned);
+  // What is byte for byte the profile's needs no closer look; anything else gets one, to be named or, if it only looks unusual, to pass.
+  const found = isJudgedAtAGlance(toBeSigned, expected) ? undefined : read(toBeSigned);
   checkAuthority(expected);
+  checkExpected(expected);
+  if (found !== undefined) checkFound(found, expected);
+}
+
+/** Name constraints of a CA above are about names as they are read, so under such a CA every certificate is read. */
+function isJudgedAtAGlance(toBeSigned: Uint8Array, expected: LintExpectation): boolean {
+  const { authority, path = [authority] } = expected;
+  return (
+    path.every((above) => above.nameConstraints === undefined) && isExactLeaf(toBeSigned, expected)
+  );
+}
+
+function checkFound(found: ToBeSigned, expected: LintExpectation): void {
   checkSigner(found, expected.authority);
   checkSerial(found, expected.serial);
   checkDates(found, expected);
@@ -77,9 +95,9 @@ function checkAuthority({ authority, id, now }: LintExpectation): void {
     "LINT_AUTHORITY",
     "authority: is expired or not yet valid; rotate it",
   );
-  const [name, ...more] = authority.uris;
+  // An operator's own CA that signs directly may carry no SPIFFE ID at all (X509-SVID 3.2: it should).
   demand(
-    name === trustDomainId(trustDomainOf(id)) && more.length === 0,
+    authority.uris.every((name) => name === trustDomainId(trustDomainOf(id))),
     "LINT_AUTHORITY",
     "authority: belongs to another trust domain than the SPIFFE ID; sign with its own",
   );
@@ -104,16 +122,68 @@ function checkSigner(found: ToBeSigned, authority: Certificate): void {
   );
 }
 
+/** What was meant must itself be fit to be signed, whatever the bytes say. */
+function checkExpected(expected: LintExpectation): void {
+  checkSerialLength(expected.serial);
+  checkLifetime(expected);
+  checkKeyFits(expected);
+  checkId(expected);
+}
+
+const serialAdvice =
+  "serial: is not the recorded one, or not 8 to 20 octets; draw 16 random bytes whose first is not 0";
+
 /** XSVID-26: 64 bits at least; at most 20 octets with the sign byte. */
+function checkSerialLength(serial: Uint8Array): void {
+  const [first = 0] = serial;
+  const signByte = first >= 0x80 ? 1 : 0;
+  const isFit = first !== 0 && serial.length >= 8 && serial.length + signByte <= 20;
+  demand(isFit, "LINT_SERIAL", serialAdvice);
+}
+
 function checkSerial(found: ToBeSigned, serial: Uint8Array): void {
-  const length = found.serial.length / 2;
-  const signByte = Number.parseInt(found.serial.slice(0, 2), 16) >= 0x80 ? 1 : 0;
+  const isSame = found.serial === Buffer.from(serial).toString("hex");
+  demand(isSame, "LINT_SERIAL", serialAdvice);
+}
+
+function checkLifetime(expected: LintExpectation): void {
+  const { now, authority } = expected;
+  const notAfter = wholeSeconds(expected.notAfter);
   demand(
-    length >= 8 && length + signByte <= 20 && found.serial === Buffer.from(serial).toString("hex"),
-    "LINT_SERIAL",
-    "serial: is not the recorded one, or not 8 to 20 octets; draw 16 random bytes whose first is not 0",
+    wholeSeconds(expected.notBefore) <= now && notAfter > now,
+    "LINT_DATES",
+    "dates: do not hold now; choose a longer lifetime",
+  );
+  // XSVID-24: what outlives its issuer fails at every verifier, at a moment that nobody planned.
+  demand(
+    notAfter <= authority.notAfter,
+    "LINT_DATES",
+    "notAfter: is past the authority's; cut the lifetime or rotate the authority",
   );
 }
+
+const keyAdvice = "public key: is not the asker's, or not on P-256 or P-384; send another";
+
+function checkKeyFits({ spki, authority }: LintExpectation): void {
+  demand(isOnCurve(spki), "LINT_KEY", keyAdvice);
+  // A workload that is handed the authority's own key would be an authority.
+  demand(
+    !isSame(spki, authority.spki),
+    "LINT_KEY",
+    "public key: is the authority's own; report this",
+  );
+}
+
+function checkId({ id, isForEntry }: LintExpectation): void {
+  demand(parseSpiffeId(id) === id && pathOf(id) !== "", "LINT_ID", idAdvice);
+  demand(
+    isForEntry !== true || !isReserved(id),
+    "LINT_RESERVED",
+    "SPIFFE ID: is below /herald, which no entry may use; choose another path",
+  );
+}
+
+const idAdvice = "URI name: is not exactly the SPIFFE ID asked for, with a path; report this";
 
 function checkDates(found: ToBeSigned, expected: LintExpectation): void {
   demand(
@@ -122,34 +192,12 @@ function checkDates(found: ToBeSigned, expected: LintExpectation): void {
     "LINT_DATES",
     "dates: are not those that were asked for; report this",
   );
-  demand(
-    found.notBefore <= expected.now && found.notAfter > expected.now,
-    "LINT_DATES",
-    "dates: do not hold now; choose a longer lifetime",
-  );
-  // XSVID-24: what outlives its issuer fails at every verifier, at a moment that nobody planned.
-  demand(
-    found.notAfter <= expected.authority.notAfter,
-    "LINT_DATES",
-    "notAfter: is past the authority's; cut the lifetime or rotate the authority",
-  );
 }
 
 function checkKey(found: ToBeSigned, expected: LintExpectation): void {
-  const isAccepted = isSame(found.spki, expected.spki) && ecAlgorithmOf(found.spki) !== undefined;
+  demand(isSame(found.spki, expected.spki), "LINT_KEY", keyAdvice);
   demand(
-    isAccepted && isOnCurve(found.spki),
-    "LINT_KEY",
-    "public key: is not the asker's, or not on P-256 or P-384; send another",
-  );
-  // A workload that is handed the authority's own key would be an authority.
-  demand(
-    !isSame(found.spki, expected.authority.spki),
-    "LINT_KEY",
-    "public key: is the authority's own; report this",
-  );
-  demand(
-    found.subjectKeyId === Buffer.from(keyIdOf(found.spki)).toString("hex"),
+    found.subjectKeyId === keyIdHexOf(found.spki),
     "LINT_KEY_IDS",
     "subjectKeyIdentifier: is not that of the key; report this",
   );
@@ -162,19 +210,7 @@ function checkNames(found: ToBeSigned, expected: LintExpectation): void {
     "LINT_SUBJECT",
     "subject: is not empty; the SPIFFE ID is the only name",
   );
-  demand(
-    found.uris.length === 1 &&
-      found.uris[0] === id &&
-      parseSpiffeId(id) === id &&
-      pathOf(id) !== "",
-    "LINT_ID",
-    "URI name: is not exactly the SPIFFE ID asked for, with a path; report this",
-  );
-  demand(
-    expected.isForEntry !== true || !isReserved(id),
-    "LINT_RESERVED",
-    "SPIFFE ID: is below /herald, which no entry may use; choose another path",
-  );
+  demand(found.uris.length === 1 && found.uris[0] === id, "LINT_ID", idAdvice);
   const { names } = found;
   demand(
     names.dnsNames.length === expected.dnsNames.length &&
@@ -182,6 +218,12 @@ function checkNames(found: ToBeSigned, expected: LintExpectation): void {
       names.emails.length + names.ipAddresses.length + names.others === 0,
     "LINT_NAMES",
     "alternative names: are not the entry's; report this",
+  );
+  const { authority, path = [authority] } = expected;
+  demand(
+    path.every((above) => staysWithin(found, above)),
+    "LINT_NAME_CONSTRAINT",
+    "alternative names: one is not within the name constraints of a CA above, so that no verifier would accept it; change the entry's DNS names, or have the CA issued for them",
   );
 }
 
@@ -218,15 +260,6 @@ function checkProfile(found: ToBeSigned): void {
     "LINT_PROFILE",
     "extKeyUsage: is not serverAuth and clientAuth; report this",
   );
-}
-
-function isOnCurve(spki: Uint8Array): boolean {
-  try {
-    importPublicKey(spki);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function wholeSeconds(ms: number): number {

@@ -1,12 +1,15 @@
-import type { Certificate } from "../x509/certificate.ts";
+import type { Certificate, ToBeSigned } from "../x509/certificate.ts";
 import type { GeneralNames } from "../x509/general-names.ts";
+
+/** What constraints are about. */
+type Named = Pick<ToBeSigned, "names" | "isSubjectEmpty">;
 
 /**
  * Whether a certificate's names stay within the constraints of a CA above it (RFC 5280 4.2.1.10). URI and DNS names are
  * judged. Kinds that SPIFFE has no use for (email, IP, directory) are refused outright where both a constraint and such
  * a name are there: refusing is what RFC 5280 asks of those who do not process a kind.
  */
-export function staysWithin(certificate: Certificate, authority: Certificate): boolean {
+export function staysWithin(certificate: Named, authority: Certificate): boolean {
   const constraints = authority.nameConstraints;
   if (constraints === undefined) return true;
   const { permitted, excluded } = constraints;
@@ -37,7 +40,7 @@ function isExcluded(names: GeneralNames, excluded: GeneralNames | undefined): bo
 }
 
 /** False when a list constrains a kind that is not judged here and the certificate has a name of that kind. */
-function staysWithinUnjudged(certificate: Certificate, list: GeneralNames | undefined): boolean {
+function staysWithinUnjudged(certificate: Named, list: GeneralNames | undefined): boolean {
   if (list === undefined) return true;
   const { names, isSubjectEmpty } = certificate;
   // A directoryName constraint is about the subject as well.

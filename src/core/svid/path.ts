@@ -1,5 +1,5 @@
 import { parseSpiffeId, pathOf } from "../spiffe/spiffe-id.ts";
-import type { Certificate } from "../x509/certificate.ts";
+import type { Certificate, ToBeSigned } from "../x509/certificate.ts";
 import { isSignedBy } from "../x509/signature.ts";
 import { SvidError, type SvidErrorCode } from "./errors.ts";
 import { staysWithin } from "./name-constraints.ts";
@@ -89,7 +89,7 @@ class PathSearch {
 }
 
 /** By name, and by key identifier where both sides have one; the signature then tells. */
-function mayIssue(authority: Certificate, child: Certificate): boolean {
+export function mayIssue(authority: Certificate, child: Certificate): boolean {
   const { authorityKeyId } = child;
   const { subjectKeyId } = authority;
   const fits =
@@ -97,9 +97,12 @@ function mayIssue(authority: Certificate, child: Certificate): boolean {
   return fits && isSame(authority.subject, child.issuer);
 }
 
-/** Everything about an authority in its place but its signature on the child: dates, profile, length, names. */
-function checkLink(
-  path: readonly Certificate[],
+/** What of a certificate below matters to an authority above it. */
+export type Below = Pick<ToBeSigned, "names" | "isSubjectEmpty" | "subject" | "issuer">;
+
+/** Everything about an authority in its place but its signature on the child: dates, profile, length, names. The path has the leaf first. */
+export function checkLink(
+  path: readonly Below[],
   authority: Certificate,
   now: number,
 ): SvidError | undefined {

@@ -15,8 +15,10 @@ import { endOf, findPath } from "./path.ts";
 export interface VerifiedSvid {
   readonly id: SpiffeId;
   readonly leaf: Certificate;
-  /** The authority of the bundle that the chain ends in: what acknowledgements count SVIDs by. */
+  /** The authority that signed the leaf: what acknowledgements count SVIDs by. */
   readonly authority: Certificate;
+  /** The authority of the bundle that the chain ends in; the same one when no intermediate stands between. */
+  readonly anchor: Certificate;
 }
 
 /** Leaf included; real chains have one to four. More would only be work for path building. */
@@ -42,7 +44,7 @@ export function verifyX509Svid(
   checkDates(leaf, now);
   const anchors = anchorsOf(bundles.get(trustDomainOf(id)));
   const path = findPath({ leaf, intermediates, anchors, now });
-  return { id, leaf, authority: path.at(-1) ?? leaf };
+  return { id, leaf, authority: path[1] ?? leaf, anchor: path.at(-1) ?? leaf };
 }
 
 function parseChain(chain: readonly Uint8Array[]): readonly Certificate[] {

@@ -16,6 +16,16 @@ export interface X509Svid {
   readonly hint: string;
 }
 
+/**
+ * A trust domain's CRLs: proven, complete and in date (crl-cover.ts). The same value while nothing changed; never without any.
+ */
+export interface CrlSet {
+  /** DER, one of each authority. */
+  readonly crls: readonly Uint8Array[];
+  /** DER of the authorities below the bundle's that issued some of them: by these they can be proven again. */
+  readonly intermediates: readonly Uint8Array[];
+}
+
 /** Everything that one local caller is entitled to, as of one moment. Immutable; a change makes a new view. */
 export interface WorkloadView {
   readonly trustDomain: TrustDomain;
@@ -23,6 +33,8 @@ export interface WorkloadView {
   readonly svids: readonly X509Svid[];
   /** Own and federated bundles by trust domain; the own one is absent only before the node's first bundle came. */
   readonly bundles: ReadonlyMap<TrustDomain, Bundle>;
+  /** By trust domain, the CRLs that verifiers may have; absent: nobody is revoked, or nothing can be said about it. */
+  readonly crls: ReadonlyMap<TrustDomain, CrlSet>;
   /** False until the node has read its state once: "nothing yet" must not be told as "nothing" (WEP-13, DELTA-07). */
   readonly synced: boolean;
 }

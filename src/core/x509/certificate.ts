@@ -39,16 +39,20 @@ export interface ToBeSigned extends Omit<ExtensionFacts, "names"> {
   readonly names: GeneralNames;
 }
 
-/** A certificate as read. Its bytes are its own copy: nobody who handed them in can change them afterwards. */
-export interface Certificate extends ToBeSigned {
-  readonly der: Uint8Array;
-  /** The signed bytes, TBSCertificate in DER. */
+/** What a certificate and a CRL are once signed. */
+export interface Signed {
+  /** The signed bytes, TBSCertificate or TBSCertList in DER. */
   readonly tbs: Uint8Array;
   readonly signature: Uint8Array;
   /** Dotted OID. */
   readonly signatureAlgorithm: string;
   /** Whether the algorithm has parameters other than NULL: RSA-PSS does, ECDSA and Ed25519 must not. */
   readonly hasAlgorithmParameters: boolean;
+}
+
+/** A certificate as read. Its bytes are its own copy: nobody who handed them in can change them afterwards. */
+export interface Certificate extends ToBeSigned, Signed {
+  readonly der: Uint8Array;
 }
 
 /** Above this a certificate is refused unread: Envoy's and Go's own limits on a handshake are of this order. */
@@ -62,17 +66,26 @@ export function parseCertificate(der: Uint8Array): Certificate {
   if (der.length > longestCertificate)
     throw malformed("is larger than 64 KiB; send one certificate only");
   const own = new Uint8Array(der);
-  const reader = readSequence(own);
-  const tbs = reader.element(tag.sequence).encoded;
-  const algorithm = reader.element(tag.sequence).encoded;
-  const signature = readBitString(reader.element(tag.bitString).content);
-  reader.end();
-  const facts = parseToBeSigned(tbs);
+  const { algorithm, ...signed } = readSigned(own);
+  const facts = parseToBeSigned(signed.tbs);
   // RFC 5280 4.1.1.2: the unsigned algorithm must repeat the signed one, else an attacker picks it.
   if (!Buffer.from(algorithm).equals(facts.algorithmIdentifier)) {
     throw malformed("names two signature algorithms; issue it anew");
   }
-  return { ...facts, der: own, tbs, signature, ...readAlgorithm(algorithm) };
+  return { ...facts, der: own, ...signed };
+}
+
+/**
+ * The outer frame that certificates and CRLs share (RFC 5280 4.1, 5.1), with its AlgorithmIdentifier in DER.
+ * @throws {X509Error} X509_DER
+ */
+export function readSigned(der: Uint8Array): Signed & { readonly algorithm: Uint8Array } {
+  const reader = readSequence(der);
+  const tbs = reader.element(tag.sequence).encoded;
+  const algorithm = reader.element(tag.sequence).encoded;
+  const signature = readBitString(reader.content(tag.bitString));
+  reader.end();
+  return { tbs, algorithm, signature, ...readAlgorithm(algorithm) };
 }
 
 /**
@@ -82,7 +95,7 @@ export function parseCertificate(der: Uint8Array): Certificate {
 export function parseToBeSigned(tbs: Uint8Array): ToBeSigned {
   const reader = readSequence(tbs);
   const version = readVersion(reader);
-  const serial = readUnsigned(reader.element(tag.integer).content);
+  const serial = readUnsigned(reader.content(tag.integer));
   const algorithmIdentifier = reader.element(tag.sequence).encoded;
   const issuer = readName(reader);
   const validity = reader.sequence();
@@ -125,22 +138,25 @@ function readVersion(reader: DerReader): number {
   const wrapped = reader.optional(contextTag(0));
   if (wrapped === undefined) return 0;
   const inner = new DerReader(wrapped.content);
-  const version = readSmallInteger(inner.element(tag.integer).content);
+  const version = readSmallInteger(inner.content(tag.integer));
   inner.end();
   if (version !== 1 && version !== 2)
     throw malformed("has an unknown version; issue it as version 3");
   return version;
 }
 
-/** A Name: its outline is checked (RDNs of attributes), its texts are not, for nobody here reads them. */
-function readName(reader: DerReader): Uint8Array {
+/**
+ * A Name, DER: its outline is checked (RDNs of attributes), its texts are not, for nobody here reads them.
+ * @throws {X509Error} X509_DER
+ */
+export function readName(reader: DerReader): Uint8Array {
   const name = reader.element(tag.sequence);
   const relativeNames = new DerReader(name.content);
   while (!relativeNames.isAtEnd) {
     const attributes = relativeNames.enter(tag.set);
     do {
       const attribute = attributes.sequence();
-      readObjectIdentifier(attribute.element(tag.objectIdentifier).content);
+      readObjectIdentifier(attribute.content(tag.objectIdentifier));
       attribute.any();
       attribute.end();
     } while (!attributes.isAtEnd);
@@ -150,9 +166,9 @@ function readName(reader: DerReader): Uint8Array {
 
 function readAlgorithm(
   identifier: Uint8Array,
-): Pick<Certificate, "signatureAlgorithm" | "hasAlgorithmParameters"> {
+): Pick<Signed, "signatureAlgorithm" | "hasAlgorithmParameters"> {
   const reader = readSequence(identifier);
-  const signatureAlgorithm = readObjectIdentifier(reader.element(tag.objectIdentifier).content);
+  const signatureAlgorithm = readObjectIdentifier(reader.content(tag.objectIdentifier));
   const parameters = reader.isAtEnd ? undefined : reader.any();
   reader.end();
   const isNull = parameters?.tag === tag.null && parameters.content.length === 0;

@@ -4,7 +4,7 @@ import { contextTag, tag } from "./der-tag.ts";
 import { bitString, element, sequence, unsignedInteger } from "./der-writer.ts";
 import { X509Error } from "./errors.ts";
 import type { KeyPair } from "./key-pair.ts";
-import { ecAlgorithmOf, importPublicKey } from "./public-key.ts";
+import { ecAlgorithmOf } from "./public-key.ts";
 import { algorithmIdentifier } from "./signature-algorithm.ts";
 import { keyObjectSigner, type SignatureAlgorithm } from "./signer.ts";
 
@@ -32,10 +32,10 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
       `CSR: has more than ${longestCsr} bytes; leave out its attributes`,
     );
   }
-  const reader = readSequence(new Uint8Array(der));
+  const reader = readSequence(Buffer.from(der));
   const information = reader.element(tag.sequence).encoded;
   const algorithm = reader.element(tag.sequence).encoded;
-  const signature = readBitString(reader.element(tag.bitString).content);
+  const signature = readBitString(reader.content(tag.bitString));
   reader.end();
   const spki = readInformation(readSequence(information));
   const curve = ecAlgorithmOf(spki);
@@ -56,7 +56,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
 }
 
 function readInformation(reader: DerReader): Uint8Array {
-  if (readSmallInteger(reader.element(tag.integer).content) !== 0) {
+  if (readSmallInteger(reader.content(tag.integer)) !== 0) {
     throw new X509Error("X509_CSR", "CSR: is not of version 1 (RFC 2986 4.1); make it so");
   }
   reader.sequence();
@@ -72,11 +72,28 @@ function proveHeld(request: {
   readonly signature: Uint8Array;
   readonly curve: SignatureAlgorithm;
 }): void {
-  const digest = request.curve === "ecdsa-p256-sha256" ? "sha256" : "sha384";
-  if (!verify(digest, request.information, importPublicKey(request.spki), request.signature)) {
+  if (!isSignedByOwnKey(request)) {
     throw new X509Error(
       "X509_CSR_PROOF",
       "CSR: its signature is not by its own key; sign it with the private half",
     );
+  }
+}
+
+function isSignedByOwnKey(request: Parameters<typeof proveHeld>[0]): boolean {
+  const { information, spki, signature, curve } = request;
+  const digest = curve === "ecdsa-p256-sha256" ? "sha256" : "sha384";
+  try {
+    // The key as bytes: a KeyObject of its own would cost more than it is used for.
+    const key = {
+      key: Buffer.from(spki.buffer, spki.byteOffset, spki.byteLength),
+      format: "der",
+      type: "spki",
+    } as const;
+    return verify(digest, information, key, signature);
+  } catch (cause) {
+    throw new X509Error("X509_KEY", "CSR: its public key cannot be read; send an unbroken one", {
+      cause,
+    });
   }
 }

@@ -2,11 +2,21 @@ import { tag } from "./der-tag.ts";
 import { X509Error } from "./errors.ts";
 
 /** One element as found. `content` and `encoded` are windows onto the input, not copies. */
-export interface DerElement {
+export class DerElement {
   readonly tag: number;
-  readonly content: Uint8Array;
   /** With its tag and length. */
   readonly encoded: Uint8Array;
+  readonly #contentFrom: number;
+
+  constructor(encoded: Uint8Array, contentFrom: number) {
+    this.tag = encoded[0] ?? 0;
+    this.encoded = encoded;
+    this.#contentFrom = contentFrom;
+  }
+
+  get content(): Uint8Array {
+    return this.encoded.subarray(this.#contentFrom);
+  }
 }
 
 /** Larger inputs are refused before reading: nothing that Herald takes comes near (a certificate has 0.5 to 4 KiB). */
@@ -18,46 +28,59 @@ const longestInput = 1 << 20;
  */
 export class DerReader {
   readonly #bytes: Uint8Array;
-  #at = 0;
+  readonly #end: number;
+  #at: number;
+  /** Where the content of the element read last begins. */
+  #contentFrom = 0;
 
-  constructor(bytes: Uint8Array) {
+  /** Reads from `from` up to `end`, which is the whole input by default. */
+  constructor(bytes: Uint8Array, from = 0, end: number = bytes.length) {
     if (bytes.length > longestInput) throw broken("is larger than 1 MiB");
     this.#bytes = bytes;
+    this.#at = from;
+    this.#end = end;
   }
 
   /** Whether everything was read. */
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
   /** The next tag without reading it; undefined at the end. */
   peek(): number | undefined {
-    return this.#bytes[this.#at];
+    return this.#at < this.#end ? this.#bytes[this.#at] : undefined;
   }
 
   /** The next element, whatever its tag. */
   any(): DerElement {
     const from = this.#at;
+    this.#pass();
+    return new DerElement(this.#bytes.subarray(from, this.#at), this.#contentFrom - from);
+  }
+
+  /** Goes behind the next element and notes where its content begins. */
+  #pass(): void {
     const tagByte = this.#byte();
     // X.690 8.1.2.4: tag numbers above 30 take more bytes; X.509 has none. 0 ends indefinite lengths, which are not DER.
     if ((tagByte & 0x1f) === 0x1f || tagByte === 0)
       throw broken("has a tag that X.509 does not use");
     const length = this.#length();
-    const contentFrom = this.#at;
-    if (length > this.#bytes.length - contentFrom) throw broken("ends inside an element");
-    this.#at = contentFrom + length;
-    return {
-      tag: tagByte,
-      content: this.#bytes.subarray(contentFrom, this.#at),
-      encoded: this.#bytes.subarray(from, this.#at),
-    };
+    if (length > this.#end - this.#at) throw broken("ends inside an element");
+    this.#contentFrom = this.#at;
+    this.#at += length;
   }
 
   /** The next element, which must have this tag. */
   element(expected: number): DerElement {
-    if (this.peek() !== expected)
-      throw broken(`lacks an element with tag 0x${expected.toString(16)}`);
+    this.#expect(expected);
     return this.any();
+  }
+
+  /** The content of the next element, which must have this tag. */
+  content(expected: number): Uint8Array {
+    this.#expect(expected);
+    this.#pass();
+    return this.#bytes.subarray(this.#contentFrom, this.#at);
   }
 
   /** The next element if it has this tag. */
@@ -65,9 +88,20 @@ export class DerReader {
     return this.peek() === expected ? this.any() : undefined;
   }
 
+  /** Whether the next bytes are these, one or more elements; only then it goes on behind them. */
+  skips(encoded: Uint8Array): boolean {
+    if (encoded.length > this.#end - this.#at) return false;
+    for (let at = 0; at < encoded.length; at += 1)
+      if (this.#bytes[this.#at + at] !== encoded[at]) return false;
+    this.#at += encoded.length;
+    return true;
+  }
+
   /** A reader of the content of the next element, which must have this tag. */
   enter(expected: number): DerReader {
-    return new DerReader(this.element(expected).content);
+    this.#expect(expected);
+    this.#pass();
+    return new DerReader(this.#bytes, this.#contentFrom, this.#at);
   }
 
   /** A reader of the content of the next SEQUENCE. */
@@ -80,8 +114,13 @@ export class DerReader {
     if (!this.isAtEnd) throw broken("has bytes after its last element");
   }
 
+  #expect(expected: number): void {
+    if (this.peek() !== expected)
+      throw broken(`lacks an element with tag 0x${expected.toString(16)}`);
+  }
+
   #byte(): number {
-    const byte = this.#bytes[this.#at];
+    const byte = this.peek();
     if (byte === undefined) throw broken("ends too early");
     this.#at += 1;
     return byte;
@@ -168,7 +207,7 @@ export function readNamedBits(content: Uint8Array): ReadonlySet<number> {
 
 /** An OBJECT IDENTIFIER in dotted form; arcs above 2^53 are refused, for no number here could hold them. */
 export function readObjectIdentifier(content: Uint8Array): string {
-  const arcs: number[] = [];
+  let dotted = "";
   let value = 0;
   let starts = true;
   for (const byte of content) {
@@ -179,14 +218,18 @@ export function readObjectIdentifier(content: Uint8Array): string {
       throw broken("has an OBJECT IDENTIFIER with too large a number");
     starts = (byte & 0x80) === 0;
     if (starts) {
-      arcs.push(value);
+      dotted += dotted === "" ? firstArcs(value) : `.${value}`;
       value = 0;
     }
   }
-  const [first, ...rest] = arcs;
-  if (first === undefined || !starts) throw broken("has a cut OBJECT IDENTIFIER");
-  const root = Math.min(2, Math.floor(first / 40));
-  return [root, first - root * 40, ...rest].join(".");
+  if (dotted === "" || !starts) throw broken("has a cut OBJECT IDENTIFIER");
+  return dotted;
+}
+
+/** X.690 8.19.4: one number holds the first two arcs, the first of which is 0, 1 or 2. */
+function firstArcs(value: number): string {
+  const root = Math.min(2, Math.floor(value / 40));
+  return `${root}.${value - root * 40}`;
 }
 
 /** IA5String content: ASCII, without control characters, which have no place in a name and hide in a log (XSVID-23). */
@@ -195,7 +238,7 @@ export function readIa5(content: Uint8Array): string {
     if (byte < 0x20 || byte > 0x7e)
       throw broken("has a name with a character outside of printable ASCII");
   }
-  return Buffer.from(content).toString("latin1");
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("latin1");
 }
 
 function broken(what: string): X509Error {

@@ -13,7 +13,13 @@ export type X509ErrorCode =
   | "X509_SERIAL"
   | "X509_TIME"
   | "X509_NAME"
-  | "X509_AUTHORITY";
+  | "X509_AUTHORITY"
+  /** Not a complete CRL of version 2 with number, authority key id and both dates. */
+  | "X509_CRL"
+  /** A CRL that RFC 5280 allows and Herald does not process: delta, indirect, partitioned, unknown critical extensions. */
+  | "X509_CRL_UNSUPPORTED"
+  /** Well-formed, and not by the authority that it was held against. */
+  | "X509_CRL_FOREIGN";
 
 /** Thrown by every function of this folder; compare {@link X509ErrorCode}, never the text. */
 export class X509Error extends HeraldError<X509ErrorCode> {}

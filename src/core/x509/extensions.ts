@@ -11,8 +11,8 @@ import { X509Error } from "./errors.ts";
 import { type GeneralNames, noNames, readGeneralNames, sortNames } from "./general-names.ts";
 import { oid } from "./oid.ts";
 
-/** One extension as it stands in the certificate. */
-interface Extension {
+/** One extension as it stands in the certificate or CRL. */
+export interface Extension {
   readonly oid: string;
   readonly critical: boolean;
   /** What the OCTET STRING holds: DER of the extension's own type. */
@@ -100,24 +100,28 @@ export function readExtensions(extensions: DerReader | undefined): ExtensionFact
   };
 }
 
-function listExtensions(reader: DerReader): Extension[] {
+/**
+ * The list of extensions as written, of a certificate, a CRL or a CRL's entry.
+ * @throws {X509Error} X509_DER, X509_DUPLICATE_EXTENSION
+ */
+export function listExtensions(reader: DerReader): Extension[] {
   const list: Extension[] = [];
   const seen = new Set<string>();
   while (!reader.isAtEnd) {
     const one = reader.sequence();
-    const id = readObjectIdentifier(one.element(tag.objectIdentifier).content);
+    const id = readObjectIdentifier(one.content(tag.objectIdentifier));
     const criticalElement = one.optional(tag.boolean);
     const critical = criticalElement !== undefined && readBoolean(criticalElement.content);
     // X.690 11.5: FALSE is the DEFAULT, so DER leaves it out.
     if (criticalElement !== undefined && !critical)
       throw malformed("an extension says critical FALSE");
-    const value = one.element(tag.octetString).content;
+    const value = one.content(tag.octetString);
     one.end();
     // RFC 5280 4.2: one of each; with two, two readers could each believe another one.
     if (seen.has(id)) {
       throw new X509Error(
         "X509_DUPLICATE_EXTENSION",
-        `certificate: has extension ${id} twice; issue it with one`,
+        `extensions: ${id} is there twice; issue it with one`,
       );
     }
     seen.add(id);
@@ -146,7 +150,7 @@ function readBasicConstraints(value: Uint8Array | undefined): {
 function readKeyUsage(extension: Extension | undefined): KeyUsage | undefined {
   if (extension === undefined) return undefined;
   const reader = new DerReader(extension.value);
-  const numbers = readNamedBits(reader.element(tag.bitString).content);
+  const numbers = readNamedBits(reader.content(tag.bitString));
   reader.end();
   const bits = new Set<KeyUsageBit>();
   for (const number of numbers) {
@@ -161,8 +165,7 @@ function readExtendedKeyUsages(value: Uint8Array | undefined): readonly string[]
   if (value === undefined) return undefined;
   const reader = readSequence(value);
   const usages: string[] = [];
-  while (!reader.isAtEnd)
-    usages.push(readObjectIdentifier(reader.element(tag.objectIdentifier).content));
+  while (!reader.isAtEnd) usages.push(readObjectIdentifier(reader.content(tag.objectIdentifier)));
   if (usages.length === 0) throw malformed("extKeyUsage is empty");
   return usages;
 }
@@ -170,13 +173,16 @@ function readExtendedKeyUsages(value: Uint8Array | undefined): readonly string[]
 function readSubjectKeyId(value: Uint8Array | undefined): string | undefined {
   if (value === undefined) return undefined;
   const reader = new DerReader(value);
-  const id = reader.element(tag.octetString).content;
+  const id = reader.content(tag.octetString);
   reader.end();
   return Buffer.from(id).toString("hex");
 }
 
-/** Only the keyIdentifier is used; issuer name and serial, when there, are left to those who need them. */
-function readAuthorityKeyId(value: Uint8Array | undefined): string | undefined {
+/**
+ * Only the keyIdentifier is used; issuer name and serial, when there, are left to those who need them.
+ * @throws {X509Error} X509_DER
+ */
+export function readAuthorityKeyId(value: Uint8Array | undefined): string | undefined {
   if (value === undefined) return undefined;
   const id = readSequence(value).optional(implicitTag(0));
   return id === undefined ? undefined : Buffer.from(id.content).toString("hex");
@@ -209,5 +215,5 @@ function readSubtrees(content: Uint8Array): GeneralNames {
 }
 
 function malformed(what: string): X509Error {
-  return new X509Error("X509_DER", `certificate: ${what}; have it issued anew`);
+  return new X509Error("X509_DER", `extensions: ${what}; have the certificate or CRL issued anew`);
 }

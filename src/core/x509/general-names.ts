@@ -34,6 +34,8 @@ const otherKinds: ReadonlySet<number> = new Set([
   implicitTag(8),
 ]);
 
+const knownKinds: ReadonlySet<number> = new Set([...Object.values(generalName), ...otherKinds]);
+
 /** No names at all. */
 export const noNames: GeneralNames = {
   uris: [],
@@ -58,10 +60,9 @@ export function readGeneralNames(value: Uint8Array): GeneralNames {
 export function sortNames(names: readonly DerElement[]): GeneralNames {
   const contents = (tag: number): readonly Uint8Array[] =>
     names.filter((name) => name.tag === tag).map((name) => name.content);
-  const known = new Set<number>([...Object.values(generalName), ...otherKinds]);
   // An unknown kind is no GeneralName; reading its tag as one that must exist makes the reader refuse it.
   for (const name of names)
-    if (!known.has(name.tag)) new DerReader(name.encoded).element(generalName.uri);
+    if (!knownKinds.has(name.tag)) new DerReader(name.encoded).element(generalName.uri);
   return {
     uris: contents(generalName.uri).map(readIa5),
     dnsNames: contents(generalName.dns).map(readIa5),

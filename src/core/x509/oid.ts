@@ -1,4 +1,4 @@
-/** The object identifiers that Herald writes or acts on, by their name in RFC 5280, 5480, 8017 and 8410. */
+/** The object identifiers that Herald writes or acts on, by their name in RFC 2985, 5280, 5480, 8017 and 8410. */
 export const oid = {
   commonName: "2.5.4.3",
   serialNumber: "2.5.4.5",
@@ -6,6 +6,9 @@ export const oid = {
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
+  crlNumber: "2.5.29.20",
+  crlReason: "2.5.29.21",
+  crlInvalidityDate: "2.5.29.24",
   nameConstraints: "2.5.29.30",
   certificatePolicies: "2.5.29.32",
   authorityKeyIdentifier: "2.5.29.35",
@@ -19,4 +22,5 @@ export const oid = {
   sha384WithRsa: "1.2.840.113549.1.1.12",
   sha512WithRsa: "1.2.840.113549.1.1.13",
   ed25519: "1.3.101.112",
+  extensionRequest: "1.2.840.113549.1.9.14",
 } as const;

@@ -1,7 +1,12 @@
 import { X509Error } from "./errors.ts";
 
 /** The labels of RFC 7468 that Herald reads and writes. */
-export type PemLabel = "CERTIFICATE" | "PRIVATE KEY" | "PUBLIC KEY" | "X509 CRL";
+export type PemLabel =
+  | "CERTIFICATE"
+  | "CERTIFICATE REQUEST"
+  | "PRIVATE KEY"
+  | "PUBLIC KEY"
+  | "X509 CRL";
 
 /** One block: base64 in lines of 64, ended by a line feed. The same bytes always give the same text (RFC 7468 2). */
 export function toPem(label: PemLabel, der: Uint8Array): string {
@@ -13,6 +18,11 @@ export function toPem(label: PemLabel, der: Uint8Array): string {
 /** A chain or a bundle, one block per certificate: Envoy refuses a chain within one block (EF-41). */
 export function certificatesToPem(certificates: readonly Uint8Array[]): string {
   return certificates.map((der) => toPem("CERTIFICATE", der)).join("");
+}
+
+/** One block per CRL. */
+export function crlsToPem(crls: readonly Uint8Array[]): string {
+  return crls.map((der) => toPem("X509 CRL", der)).join("");
 }
 
 const block = /-----BEGIN ([A-Z0-9 ]+)-----\s([A-Za-z0-9+/=\s]*)-----END ([A-Z0-9 ]+)-----/g;

@@ -1,5 +1,5 @@
 import { type KeyObject, verify } from "node:crypto";
-import type { Certificate } from "./certificate.ts";
+import type { Signed } from "./certificate.ts";
 import { oid } from "./oid.ts";
 import { importPublicKey } from "./public-key.ts";
 
@@ -23,15 +23,15 @@ const schemes: ReadonlyMap<string, Scheme> = new Map<string, Scheme>([
 /** Below this RSA is refused, as NIST SP 800-131A and Envoy's BoringSSL defaults do. */
 const leastRsaBits = 2048;
 
-/** Whether `certificate` was signed by the holder of this public key (SubjectPublicKeyInfo, DER). Never throws. */
-export function isSignedBy(certificate: Certificate, spki: Uint8Array): boolean {
-  const scheme = schemes.get(certificate.signatureAlgorithm);
-  if (scheme === undefined || certificate.hasAlgorithmParameters) return false;
+/** Whether a certificate or CRL was signed by the holder of this public key (SubjectPublicKeyInfo, DER). Never throws. */
+export function isSignedBy(signed: Signed, spki: Uint8Array): boolean {
+  const scheme = schemes.get(signed.signatureAlgorithm);
+  if (scheme === undefined || signed.hasAlgorithmParameters) return false;
   try {
     const key = importPublicKey(spki);
-    return fits(key, scheme) && verify(scheme.digest, certificate.tbs, key, certificate.signature);
+    return fits(key, scheme) && verify(scheme.digest, signed.tbs, key, signed.signature);
   } catch {
-    // An unreadable key or signature signs nothing; the caller says which certificate it was.
+    // An unreadable key or signature signs nothing; the caller says what it was on.
     return false;
   }
 }

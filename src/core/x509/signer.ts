@@ -27,14 +27,14 @@ export function keyObjectSigner(privateKey: KeyObject): Signer {
   return {
     algorithm,
     spki,
-    // With a callback Node signs on its thread pool: the event loop stays free, and several cores share the work.
-    sign: (toBeSigned) =>
-      new Promise((resolve, reject) => {
-        sign(digest, toBeSigned, privateKey, (error, signature) => {
-          if (error === null) resolve(signature);
-          else reject(new X509Error("X509_KEY", "signing key: refused to sign", { cause: error }));
-        });
-      }),
+    // On this thread: a P-256 signature takes 35 µs, and handing it to Node's thread pool and back costs the event loop a good part of that.
+    sign: (toBeSigned) => {
+      try {
+        return Promise.resolve(sign(digest, toBeSigned, privateKey));
+      } catch (cause) {
+        return Promise.reject(new X509Error("X509_KEY", "signing key: refused to sign", { cause }));
+      }
+    },
   };
 }
 

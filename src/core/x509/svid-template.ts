@@ -67,10 +67,11 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
   }
   const algorithm = algorithmIdentifier(curve);
   const issuer = authority.subject;
-  const profile = [
+  const profile = Buffer.concat([
     ...leafProfile,
     authorityKeyIdentifier(Buffer.from(authority.subjectKeyId, "hex")),
-  ];
+  ]);
+  const validity = rememberedValidity();
   return {
     toBeSigned: (fields) =>
       sequence(
@@ -78,18 +79,32 @@ export function svidTemplate(authority: Certificate): SvidTemplate {
         serialInteger(fields.serial),
         algorithm,
         issuer,
-        sequence(time(fields.notBefore), time(fields.notAfter)),
+        validity(fields),
         emptySubject,
         fields.spki,
         element(
           contextTag(3),
           sequence(
-            ...profile,
+            profile,
             subjectKeyIdentifier(keyIdOf(fields.spki)),
             subjectAltName({ uris: [fields.id], dnsNames: fields.dnsNames }, true),
           ),
         ),
       ),
     assemble: (toBeSigned, signature) => sequence(toBeSigned, algorithm, bitString(signature)),
+  };
+}
+
+/** Writes a Validity, and keeps the last one: SVIDs of one second and one lifetime have the same. */
+function rememberedValidity(): (fields: Pick<SvidFields, "notBefore" | "notAfter">) => Uint8Array {
+  let from = Number.NaN;
+  let to = Number.NaN;
+  let written: Uint8Array = new Uint8Array();
+  return ({ notBefore, notAfter }) => {
+    if (Math.floor(notBefore / 1000) === from && Math.floor(notAfter / 1000) === to) return written;
+    written = sequence(time(notBefore), time(notAfter));
+    from = Math.floor(notBefore / 1000);
+    to = Math.floor(notAfter / 1000);
+    return written;
   };
 }

@@ -1,5 +1,4 @@
-import { jetstream } from "@nats-io/jetstream";
-import { headers, type Msg } from "@nats-io/transport-node";
+import type { Msg } from "@nats-io/transport-node";
 import type { Clock } from "../../kit/clock.ts";
 import { reasonOf } from "../../kit/errors.ts";
 import type { Log } from "../../kit/log.ts";
@@ -19,7 +18,6 @@ import {
   auditSubject,
   bucketStream,
   buckets,
-  eventSubject,
   eventsStream,
   headSubject,
   issuerQueue,
@@ -34,6 +32,7 @@ import {
 } from "../subjects.ts";
 import type { BusConnection } from "./connection.ts";
 import { examine } from "./doctor.ts";
+import { EventPublisher } from "./event-publisher.ts";
 import { failure } from "./failures.ts";
 import { LinearWrites } from "./linear-writes.ts";
 import { newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
@@ -62,16 +61,16 @@ class NatsIssuerBus implements IssuerBus {
   readonly #options: IssuerBusOptions;
   readonly #connection: BusConnection;
   readonly #writes: LinearWrites;
+  readonly #events: EventPublisher;
   readonly #closing = new AbortController();
   readonly #services = new Set<Service>();
 
   constructor(options: IssuerBusOptions) {
     this.#options = options;
     this.#connection = options.connection;
-    this.#writes = new LinearWrites({
-      nats: () => options.connection.nats(),
-      timeoutMs: options.ackTimeoutMs ?? 5_000,
-    });
+    const timeoutMs = options.ackTimeoutMs ?? 5_000;
+    this.#writes = new LinearWrites({ nats: () => options.connection.nats(), timeoutMs });
+    this.#events = new EventPublisher({ ...options, timeoutMs });
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
@@ -159,18 +158,8 @@ class NatsIssuerBus implements IssuerBus {
   }
 
   async publishEvent(event: BusEvent): Promise<void> {
-    const subject = eventSubject(event.type, this.#options.trustDomain);
-    checkSize(event.bytes, subject);
-    // Structured mode, the one that every CloudEvents library reads (ND-40).
-    const told = headers();
-    told.set("Content-Type", "application/cloudevents+json");
-    await this.#attempt(`publish ${event.type}`, () =>
-      jetstream(this.#connection.nats()).publish(subject, event.bytes, {
-        msgID: event.id,
-        headers: told,
-        timeout: this.#options.ackTimeoutMs ?? 5_000,
-      }),
-    );
+    checkSize(event.bytes, event.type);
+    await this.#attempt(`publish ${event.type}`, () => this.#events.publish(event));
   }
 
   tailEvents(options: TailOptions): AsyncIterable<LogMessage> {
@@ -198,6 +187,7 @@ class NatsIssuerBus implements IssuerBus {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([...this.#services].map((service) => service.close()));
+    this.#events.close();
     await this.#connection.close();
   }
 

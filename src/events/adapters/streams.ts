@@ -85,6 +85,8 @@ function wantedEvents(maxBytes: number, replicas: number): WantedStream {
     duplicate_window: nanos(10 * minuteMs),
     max_consumers: 200,
     consumer_limits: { inactive_threshold: nanos(5 * minuteMs) },
+    // Events come in batches, one for each SVID of a request.
+    allow_atomic: true,
     allow_direct: true,
     deny_delete: true,
     deny_purge: true,

@@ -135,7 +135,7 @@ async function follow<Request>(
 }
 
 function authorityMessage(authority: AuthorityState, issuer: Issuer): wire.Authority {
-  const next = issuer.authorityUpkeep.next(authority);
+  const next = issuer.authorityCare.next(authority);
   return {
     id: authority.authority,
     status: authority.status,

@@ -1,10 +1,11 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { HeraldError, reasonOf } from "../errors.ts";
 import { readIfThere, writeDurably } from "./durable-file.ts";
 
 /** Files under AES-256-GCM. The file's own name is bound in, so that two sealed files cannot be swapped. */
 
-export type SealedFileErrorCode = "SEALED_FILE" | "SEALING_KEY";
+export type SealedFileErrorCode = "SEALED_FILE" | "SEALED_FILE_MODE" | "SEALING_KEY";
 
 /** A sealed file or its key that cannot be used. */
 export class SealedFileError extends HeraldError<SealedFileErrorCode> {}
@@ -32,6 +33,18 @@ export async function sealingKey(path: string): Promise<Buffer> {
   }
 }
 
+/** A sealed file's bytes; undefined when there is none. @throws SealedFileError SEALED_FILE_MODE when others than its owner may read or write it */
+export async function readSealed(path: string): Promise<Buffer | undefined> {
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return undefined;
+  const { mode } = await stat(path);
+  if ((mode & 0o077) === 0) return bytes;
+  throw new SealedFileError(
+    "SEALED_FILE_MODE",
+    `${path} has mode ${(mode & 0o777).toString(8)}, and holds a key; see who could read it, then chmod 0600 it`,
+  );
+}
+
 /** Seals bytes for a name: nonce, tag, ciphertext. */
 export function seal(bytes: Uint8Array, key: Uint8Array, name: string): Buffer {
   const nonce = randomBytes(nonceBytes);
@@ -42,6 +55,12 @@ export function seal(bytes: Uint8Array, key: Uint8Array, name: string): Buffer {
 
 /** @throws SealedFileError SEALED_FILE when it was sealed under another key or name, or changed. */
 export function unseal(sealed: Uint8Array, key: Uint8Array, name: string): Buffer {
+  if (sealed.length < nonceBytes + tagBytes) {
+    throw new SealedFileError(
+      "SEALED_FILE",
+      `${name} is cut off after ${sealed.length} bytes; restore it from a backup`,
+    );
+  }
   try {
     const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, nonceBytes), {
       authTagLength: tagBytes,
@@ -55,7 +74,7 @@ export function unseal(sealed: Uint8Array, key: Uint8Array, name: string): Buffe
   } catch (cause) {
     throw new SealedFileError(
       "SEALED_FILE",
-      `${name} was sealed under another key, or was changed`,
+      `${name} was sealed under another key, or was cut or changed; bring the key that sealed it, or a backup`,
       { cause },
     );
   }

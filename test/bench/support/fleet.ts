@@ -61,9 +61,16 @@ export class Fleet implements AsyncDisposable {
   readonly nodes: FleetNode[] = [];
   readonly #programs: Program[] = [];
   #admin: AdminClients | undefined;
+  #issuerPrefix: readonly string[] = [];
+  #issuerPid = 0;
 
-  static async start(nodes: readonly string[]): Promise<Fleet> {
+  /** `issuerPrefix` is put before the issuer's command: `taskset` and its arguments. */
+  static async start(
+    nodes: readonly string[],
+    issuerPrefix: readonly string[] = [],
+  ): Promise<Fleet> {
     const fleet = new Fleet();
+    fleet.#issuerPrefix = issuerPrefix;
     try {
       await fleet.#start(nodes);
     } catch (thrown) {
@@ -71,6 +78,10 @@ export class Fleet implements AsyncDisposable {
       throw thrown;
     }
     return fleet;
+  }
+
+  get issuerPid(): number {
+    return this.#issuerPid;
   }
 
   get authorities(): AuthorityServiceClient {
@@ -147,7 +158,8 @@ export class Fleet implements AsyncDisposable {
       args: ["-c", join(dir, "nats", "nats-server.conf")],
       isReady: (text) => text.includes("Server is ready"),
     });
-    await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
+    const issuer = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
+    this.#issuerPid = issuer.pid;
     const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
     const { target, credentials, options } = dial;
     this.#admin = {
@@ -181,10 +193,12 @@ log: { level: debug }
   }
 
   async #herald(verb: "issuer" | "node", config: string, message: string): Promise<Program> {
+    const herald = [process.execPath, ...process.execArgv, heraldMain, verb, "--config", config];
+    const [command = "", ...args] = verb === "issuer" ? [...this.#issuerPrefix, ...herald] : herald;
     return await this.#run({
       name: verb,
-      command: process.execPath,
-      args: [...process.execArgv, heraldMain, verb, "--config", config],
+      command,
+      args,
       isReady: (text) => logged(text, "msg") === message,
     });
   }

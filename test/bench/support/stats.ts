@@ -14,7 +14,7 @@ export function median(values: readonly number[]): number {
 /** One line of a benchmark's table. */
 export interface Row {
   readonly what: string;
-  readonly unit: "ms" | "/s" | "x";
+  readonly unit: "ms" | "µs" | "/s" | "x";
   /** How many samples. */
   readonly n: number;
   /** The best sample: what is left when nothing else runs on the machine. */

@@ -11,6 +11,7 @@ export const viewOf = (synced: boolean): WorkloadView => ({
   trustDomain,
   svids: [],
   bundles: new Map(),
+  crls: new Map(),
   synced,
 });
 
@@ -43,6 +44,7 @@ export class FakeService {
       svids: 0,
       nextExpiry: undefined,
       nodeExpiry: 0,
+      crlFault: undefined,
     };
   }
 

@@ -152,6 +152,7 @@ export class Workloads {
     return {
       entries,
       bundle: this.bundle,
+      crls: undefined,
       activeAuthority: this.authority.certificate.subjectKeyId ?? "",
       taintedAuthorities: [],
       synced: true,

@@ -9,7 +9,7 @@ import type { JournalCrash } from "../../support/memory-journal.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";
 import { type SimulationDomain, simulationDomain } from "../../support/simulation-domain.ts";
-import { SimulationIssuer } from "../../support/simulation-issuer.ts";
+import { SimulationIssuer, type SimulationIssuerOptions } from "../../support/simulation-issuer.ts";
 import { quiet } from "../../support/simulation-quiet.ts";
 
 /** Who gives orders in these tests. */
@@ -34,11 +34,18 @@ export interface Office {
 /** Opens one. With a crash, its first start dies in that write, and the second one is the one that is open. */
 export async function openOffice(
   settings: Partial<IssuerSettings> = {},
-  crash?: JournalCrash,
+  parts: Pick<SimulationIssuerOptions, "upstream"> & { readonly crash?: JournalCrash } = {},
 ): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());
-  const host = new SimulationIssuer({ domain, clock, random: new SeededRandom(1), settings });
+  const { crash, ...world } = parts;
+  const host = new SimulationIssuer({
+    domain,
+    clock,
+    random: new SeededRandom(1),
+    settings,
+    ...world,
+  });
   if (crash !== undefined) {
     host.journal.crashAt(crash, () => host.kill());
     host.start().catch(() => undefined);

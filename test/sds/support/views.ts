@@ -45,12 +45,17 @@ export function view(
     trustDomain: parseTrustDomain(own),
     svids: parts.svids ?? [],
     bundles: new Map(bundles.map((one) => [one.trustDomain, one])),
+    crls: parts.crls ?? new Map(),
     synced: parts.synced ?? true,
   };
 }
 
 /** Finds nothing wrong. */
-export const passAll: ServableCheck = { svid: () => undefined, bundle: () => undefined };
+export const passAll: ServableCheck = {
+  svid: () => undefined,
+  bundle: () => undefined,
+  crls: () => undefined,
+};
 
 export function catalog(
   options: Partial<SecretCatalogOptions> = {},

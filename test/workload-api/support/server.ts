@@ -97,6 +97,7 @@ export interface Rig extends AsyncDisposable {
   readonly views: FakeViews;
   readonly clients: FakeClients;
   readonly caller: FakeCaller;
+  readonly address: string;
 }
 
 export async function rig(
@@ -130,6 +131,7 @@ export async function rig(
     views,
     clients,
     caller,
+    address,
     [Symbol.asyncDispose]: () => {
       client.close();
       server.forceShutdown();

@@ -43,6 +43,7 @@ export function view(
     trustDomain: parseTrustDomain(own),
     svids,
     bundles: new Map(bundles.map((one) => [one.trustDomain, one])),
+    crls: new Map(),
     synced,
   };
 }

@@ -158,6 +158,8 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     authority: token,
     status,
     certificate: base64,
+    chain: fc.array(base64, { maxLength: 3 }),
+    anchors: fc.array(base64, { minLength: 1, maxLength: 3 }),
     notAfter: time,
     retiredAt: time,
     mintedUntil: time,

@@ -120,6 +120,8 @@ const stateSamples = {
     authority: "a1",
     status: "active",
     certificate: der,
+    chain: [der],
+    anchors: [der],
     notAfter: at + 1,
     retiredAt: 0,
     mintedUntil: 0,

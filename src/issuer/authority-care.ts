@@ -1,4 +1,5 @@
 import type { AuthorityState, RotationState } from "../core/envelope/payloads.ts";
+import { parseCertificate } from "../core/x509/certificate.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";
@@ -9,14 +10,12 @@ import { runningRotation } from "./rotation-state.ts";
 import type { SignedState } from "./signed-state.ts";
 import type { Turns } from "./turns.ts";
 
-export interface AuthorityUpkeepOptions {
+export interface AuthorityCareOptions {
   readonly state: SignedState;
   readonly authorities: Authorities;
   readonly moves: AuthorityMoves;
   /** Shared by all that changes authorities. */
   readonly turns: Turns;
-  /** Of an authority. */
-  readonly authorityLifetimeMs: number;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -28,11 +27,11 @@ export interface NextStep {
   readonly at: number;
 }
 
-/** What time alone asks of authorities: the first one, the next one ahead of the end, and that what has ended leaves. */
-export class AuthorityUpkeep {
-  readonly #options: AuthorityUpkeepOptions;
+/** What time alone asks of authorities: the first one, and that what has ended, or was tainted, leaves. When the active one is to be replaced is `upkeep.ts`'s to see. */
+export class AuthorityCare {
+  readonly #options: AuthorityCareOptions;
 
-  constructor(options: AuthorityUpkeepOptions) {
+  constructor(options: AuthorityCareOptions) {
     this.#options = options;
   }
 
@@ -40,28 +39,23 @@ export class AuthorityUpkeep {
    * The very first authority, or one in place of those that have all ended: no live SVID is there whose trust could break, so it is active at once.
    * What is prepared already is taken.
    */
-  begin(): Promise<void> {
-    return this.#options.turns.take(() => this.#begin());
+  async begin(): Promise<void> {
+    const { authorities, moves, random, turns } = this.#options;
+    if (moves.active() !== undefined) return;
+    const prepared = authorities.trusted().findLast(({ status }) => status === "prepared");
+    const made = prepared ?? (await authorities.create(newId(random)));
+    await turns.take(() => this.#begin(made));
   }
 
   /** Called now and then, after the rotation under way had its turn. */
   tend(): Promise<void> {
     return this.#options.turns.take(async () => {
-      const { authorities, state, moves, clock, authorityLifetimeMs } = this.#options;
+      const { authorities, state, moves } = this.#options;
       const running = runningRotation(state);
       await this.#expire(running);
-      if (running !== undefined) return;
-      const active = moves.active();
-      if (active === undefined) {
-        await this.#begin();
-        return;
-      }
-      if (active.notAfter - clock.now() < authorityLifetimeMs / 3) {
-        await moves.rotate("automatic: two thirds of the authority's life are over", false);
-        return;
-      }
       const tainted = authorities.list().find(({ status }) => status === "tainted");
-      if (tainted === undefined) return;
+      const active = moves.active();
+      if (running !== undefined || tainted === undefined || active === undefined) return;
       const by = "automatic: it is tainted";
       const leaving = { kind: "revoke", step: "reissue", from: tainted, to: active } as const;
       await moves.start({ ...leaving, taints: true, by });
@@ -75,9 +69,9 @@ export class AuthorityUpkeep {
     const isMoving = running?.from === id || running?.to === id;
     switch (status) {
       case "prepared":
-        return isMoving ? signs : { step: "signs next", at: this.#rotatesAt(notAfter) };
+        return isMoving ? signs : { step: "signs next", at: this.#rotatesAt(authority) };
       case "active":
-        return { step: "is rotated", at: this.#rotatesAt(notAfter) };
+        return { step: "is rotated", at: this.#rotatesAt(authority) };
       case "old":
         return isMoving ? leaves : { step: "expires", at: notAfter };
       case "tainted":
@@ -88,16 +82,16 @@ export class AuthorityUpkeep {
     }
   }
 
-  #rotatesAt(notAfter: number): number {
-    const { moves, authorityLifetimeMs } = this.#options;
-    return (moves.active()?.notAfter ?? notAfter) - authorityLifetimeMs / 3;
+  /** When the active one has a third of its life left. */
+  #rotatesAt(authority: AuthorityState): number {
+    const { certificate, notAfter } = this.#options.moves.active() ?? authority;
+    const { notBefore } = parseCertificate(Buffer.from(certificate, "base64"));
+    return notAfter - (notAfter - notBefore) / 3;
   }
 
-  async #begin(): Promise<void> {
-    const { state, authorities, moves, clock, random } = this.#options;
+  async #begin(made: AuthorityFacts): Promise<void> {
+    const { state, authorities, moves, clock } = this.#options;
     if (moves.active() !== undefined) return;
-    const prepared = authorities.trusted().findLast(({ status }) => status === "prepared");
-    const made = prepared ?? (await authorities.create(newId(random)));
     const active: AuthorityFacts = { ...made, status: obey(made, "activate") };
     const by = authorities.list().length === 0 ? "first start" : "no other authority is left";
     await moves.record({ ...active, by });
