@@ -5,10 +5,11 @@ import { type AuthorityCalls, authorityCalls } from "./calls/authorities.ts";
 import { type EntryCalls, entryCalls } from "./calls/entries.ts";
 import { type IssuerCalls, issuerCalls } from "./calls/issuer.ts";
 import { type NodeCalls, nodeCalls } from "./calls/nodes.ts";
+import { type SvidCalls, svidCalls } from "./calls/svids.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** An issuer's calls. Each fails with a CliError: ADMIN_UNREACHABLE, ADMIN_DENIED or ADMIN_REFUSED. */
-export interface Admin extends IssuerCalls, EntryCalls, NodeCalls, AuthorityCalls {}
+export interface Admin extends IssuerCalls, EntryCalls, NodeCalls, AuthorityCalls, SvidCalls {}
 
 /**
  * Calls `run` with a connection to the issuer and closes it afterwards.
@@ -30,6 +31,7 @@ export async function withIssuer<T>(
       ...entryCalls(channel),
       ...nodeCalls(channel),
       ...authorityCalls(channel),
+      ...svidCalls(channel),
     });
   } finally {
     first.close();

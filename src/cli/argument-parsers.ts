@@ -70,6 +70,16 @@ export function seconds(text: string): number {
   return ms / 1000;
 }
 
+/** A moment in ISO 8601 with its offset, as milliseconds since the epoch. */
+export function moment(text: string): number {
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError("Write a time such as 2026-11-23T12:00:00Z.");
+  return ms;
+}
+
 /** A whole number of at least 0. */
 export function count(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Write a whole number.");

@@ -22,6 +22,18 @@ export async function writeIdentities(
       (bundle, m) => [`federated_bundle.${n}.${m}.pem`, certificatesToPem(bundle)] as const,
     ),
   ]);
+  await writePrivately(dir, files);
+  return files.map(([name]) => join(dir, name));
+}
+
+/**
+ * Writes files for this user's eyes only, each whole at any moment.
+ * @throws {CliError} FILE_FAILED
+ */
+export async function writePrivately(
+  dir: string,
+  files: readonly (readonly [name: string, text: string])[],
+): Promise<void> {
   try {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     for (const [name, text] of files) await replace(join(dir, name), text);
@@ -31,7 +43,6 @@ export async function writeIdentities(
       cure: "give a folder with --write that this user may write to",
     });
   }
-  return files.map(([name]) => join(dir, name));
 }
 
 /** A new file put in place of the old one: also one that was readable by others becomes 0600, and no symlink is followed. */

@@ -12,6 +12,7 @@ import { addFetch } from "./verbs/fetch.ts";
 import { addInit } from "./verbs/init.ts";
 import { addIssuer } from "./verbs/issuer.ts";
 import { addNode } from "./verbs/node.ts";
+import { addSvid } from "./verbs/svid.ts";
 import { addVersion, heraldVersion } from "./verbs/version.ts";
 
 /** The whole command line. Nothing of the daemons or of gRPC is loaded before a verb runs. */
@@ -42,6 +43,7 @@ export function buildProgram(shop: Shop): Command {
     });
   for (const add of [addDev, addInit, addIssuer, addNode, addEntry, addCa, addEnvoy])
     add(program, shop);
-  for (const add of [addEvents, addFetch, addDoctor, addConfig, addVersion]) add(program, shop);
+  for (const add of [addSvid, addEvents, addFetch, addDoctor, addConfig, addVersion])
+    add(program, shop);
   return program;
 }

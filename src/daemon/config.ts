@@ -9,6 +9,12 @@ import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
 import { type KeysConfig, keysConfig, keysSection, keyType } from "./keys-config.ts";
 import { type NodeRevocationConfig, nodeRevocationSection } from "./node-revocation-config.ts";
+import {
+  leastCrlLifeMs,
+  type RevocationConfig,
+  revocationConfig,
+  revocationSections,
+} from "./revocation-config.ts";
 import { type UpstreamConfig, upstreamConfig, upstreamSection } from "./upstream-config.ts";
 
 /** Where to listen. */
@@ -60,6 +66,7 @@ export interface IssuerConfig {
   /** Of authorities to come. */
   readonly keyType: KeyType;
   readonly upstream: UpstreamConfig;
+  readonly revocation: RevocationConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -172,6 +179,7 @@ const issuerFile = section({
   keys: keysSection,
   keyType,
   upstream: upstreamSection,
+  ...revocationSections({ section, duration }),
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -184,7 +192,16 @@ const issuerFile = section({
     const message = `is longer than ${longer}; shorten it or lengthen ${longer}`;
     context.addIssue({ code: "custom", path: [shorter], message });
   }
+  const { nextUpdate } = file.revocation;
+  if (nextUpdate !== undefined && nextUpdate < leastCrlLifeMs(longestLife(file))) {
+    const message = "is less than twice maxX509Ttl or nodeTtl; lengthen it or shorten those";
+    context.addIssue({ code: "custom", path: ["revocation", "nextUpdate"], message });
+  }
 });
+
+function longestLife(file: { readonly maxX509Ttl: number; readonly nodeTtl: number }): number {
+  return Math.max(file.maxX509Ttl, file.nodeTtl);
+}
 
 const nodeFile = section({
   trustDomain,
@@ -269,6 +286,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     keys: keysConfig(file.keys, at),
     keyType: file.keyType,
     upstream: upstreamConfig(file.upstream, at),
+    revocation: revocationConfig(file, longestLife(file)),
     log: file.log,
   };
 }

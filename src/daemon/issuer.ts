@@ -17,6 +17,7 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { auditHistory } from "./audit-history.ts";
 import { openAuthorityKeys } from "./authority-keys.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
@@ -161,6 +162,7 @@ async function openIssuer(parts: {
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
       lostAfterMs: config.lostAfterMs,
+      ...config.revocation,
     },
     journal,
     store: bus,
@@ -174,6 +176,7 @@ async function openIssuer(parts: {
       },
     },
     auditStream: bus,
+    auditHistory: auditHistory(bus),
     eventStream: bus,
     clock: systemClock,
     random: systemRandom,

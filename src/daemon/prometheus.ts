@@ -78,6 +78,12 @@ const help: Readonly<Record<string, string>> = {
   herald_node_crls_refused_total: "Published CRLs that do not hold, by code",
   herald_node_crls_withheld_total: "Sets of CRLs that the last check before Envoy held back",
   herald_issuer_nodes: "Enrolled nodes",
+  herald_issuer_svids: "Live SVIDs that this issuer knows of",
+  herald_issuer_revoked_svids: "Revoked SVIDs that have not ended long ago",
+  herald_issuer_crl_age_seconds: "Age of the oldest published CRL; 0 while nothing is revoked",
+  herald_issuer_crl_next_update_seconds:
+    "Seconds until the first published CRL ends, and everybody below its authority is refused",
+  herald_issuer_crls_failing: "Trusted authorities whose CRL could not be made anew, or at all",
   herald_issuer_entries: "Entries",
 };
 

@@ -4,16 +4,20 @@ import { authorityService } from "../issuer/adapters/admin-authorities.ts";
 import { entryService } from "../issuer/adapters/admin-entries.ts";
 import { nodeService } from "../issuer/adapters/admin-nodes.ts";
 import { adminService } from "../issuer/adapters/admin-service.ts";
+import { svidService } from "../issuer/adapters/admin-svids.ts";
 import type { Issuer } from "../issuer/issuer.ts";
+import { systemClock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
 import { AuthorityServiceService } from "../wire/herald/v1/authorities.ts";
 import { EntryServiceService } from "../wire/herald/v1/entries.ts";
 import { NodeServiceService } from "../wire/herald/v1/nodes.ts";
+import { SvidServiceService } from "../wire/herald/v1/svids.ts";
 import type { IssuerConfig } from "./config.ts";
 import type { ControlKeys } from "./control-keys.ts";
 import { notCheckedYet } from "./not-checked.ts";
 import { operators } from "./operators.ts";
+import { revocationFindings } from "./revocation-findings.ts";
 
 /** Mounts every service of the admin API on its server. */
 export function serveAdmin(parts: {
@@ -31,7 +35,11 @@ export function serveAdmin(parts: {
     issuerId: control.issuer,
     enrolmentUrl,
     busConnected: () => bus.connected(),
-    findings: async () => [...(await bus.doctor()), ...notCheckedYet],
+    findings: async () => [
+      ...(await bus.doctor()),
+      ...revocationFindings(issuer, systemClock.now()),
+      ...notCheckedYet,
+    ],
     tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
   };
   const common = { issuer, operatorOf: operators(config), log };
@@ -39,4 +47,5 @@ export function serveAdmin(parts: {
   admin.addService(AuthorityServiceService, authorityService(common));
   admin.addService(EntryServiceService, entryService(common));
   admin.addService(NodeServiceService, nodeService({ ...common, enrolmentUrl }));
+  admin.addService(SvidServiceService, svidService(common));
 }

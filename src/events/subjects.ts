@@ -47,6 +47,7 @@ export const families: readonly Family[] = [
   forIssuers("authority", "HB_ISSUER", true),
   forIssuers("rotation", "HB_ISSUER", true),
   forIssuers("term", "HB_ISSUER", true),
+  forIssuers("revoked", "HB_ISSUER", true),
 ];
 
 /** All KV buckets; the first five are what nodes read. */

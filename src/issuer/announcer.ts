@@ -12,6 +12,7 @@ export type EventType =
   | "svid.issued"
   | "svid.rotated"
   | "svid.denied"
+  | "svid.revoked"
   | "bundle.updated"
   | "entry.created"
   | "entry.deleted"

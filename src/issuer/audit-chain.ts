@@ -5,7 +5,7 @@ import {
   sealEnvelope,
   sealProvenParts,
 } from "../core/envelope/envelope.ts";
-import type { AuditAction } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditRecord } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -26,6 +26,8 @@ export interface AuditChainOptions {
   readonly stream: AuditStream;
   readonly clock: Clock;
   readonly log: Log;
+  /** Hears every record of this chain: those kept, oldest first, and each one as it is made, before anything is done about it. */
+  readonly onRecord: (record: AuditRecord) => void;
 }
 
 /** How many records may be on their way at once: far fewer than the journal keeps, so that a crash loses none of them. */
@@ -67,6 +69,7 @@ export class AuditChain {
     const own = kept
       .map((bytes) => this.#open(bytes))
       .toSorted((a, b) => (a.payload.n < b.payload.n ? -1 : 1));
+    for (const { payload } of own) this.#options.onRecord(payload);
     const streamed = await stream.lastAudit(name);
     const last = streamed === undefined ? undefined : this.#tryOpen(streamed.bytes);
     const reached = last?.payload.n ?? 0n;
@@ -97,8 +100,9 @@ export class AuditChain {
     own: Opened<"audit-record"> | undefined,
   ): Promise<void> {
     if (last === undefined || last.payload.n <= (own?.payload.n ?? 0n)) return;
-    const { journal, name } = this.#options;
+    const { journal, name, onRecord } = this.#options;
     await journal.append([{ kind: "audit", key: `${name}.${last.payload.n}`, bytes: last.bytes }]);
+    onRecord(last.payload);
   }
 
   /**
@@ -131,7 +135,7 @@ export class AuditChain {
   /** Makes the next record and sets off both writes. `kept` is wrapped, so that whoever comes next does not wait for it. */
   async #make(action: AuditAction): Promise<{ readonly kept: Promise<unknown> }> {
     await this.#catchUp();
-    const { issuer, trust, signer, journal, clock, name } = this.#options;
+    const { issuer, trust, signer, journal, clock, name, onRecord } = this.#options;
     const n = this.#n + 1n;
     const payload = { td: trust.trustDomain, at: clock.now(), issuer, n, prev: this.#prev, action };
     const sealed = await (action.kind === "svids-issued"
@@ -149,9 +153,12 @@ export class AuditChain {
       this.#sending = undefined;
     });
     this.#sending.catch(() => undefined);
-    const kept = Promise.all([onDisk, record.acknowledged.promise]).catch((cause: unknown) => {
-      throw notKept(cause);
-    });
+    const kept = Promise.all([onDisk, record.acknowledged.promise]).then(
+      () => onRecord(payload),
+      (cause: unknown) => {
+        throw notKept(cause);
+      },
+    );
     kept.catch(() => undefined);
     return { kept };
   }

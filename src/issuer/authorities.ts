@@ -1,4 +1,5 @@
-import type { AuthorityState, StateObject } from "../core/envelope/payloads.ts";
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
+import type { StateObject } from "../core/envelope/payloads.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
@@ -69,10 +70,12 @@ export class Authorities {
     );
   }
 
-  /** An operator was handed an SVID of this authority: its root stays until that has ended, since no node tells of it. */
+  /** An operator was handed an SVID of this authority: its root stays until that has ended, since no node tells of it. @throws IssuerError AUTHORITY_MISSING when it signs no more */
   async noteMinted(id: string, notAfter: number): Promise<void> {
     await this.#options.state.change(() => {
       const authority = this.known(id);
+      if (authority.status !== "active")
+        throw missing(`authority ${id} was replaced this very moment; mint again`);
       const mintedUntil = Math.max(authority.mintedUntil, notAfter);
       return [authorityChange({ ...authority, mintedUntil })];
     });

@@ -1,4 +1,4 @@
-import type { AuthorityState, RotationState } from "../core/envelope/payloads.ts";
+import type { AuthorityState, RotationState } from "../core/envelope/authority-payloads.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";

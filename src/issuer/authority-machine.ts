@@ -1,3 +1,5 @@
+import { trustDomainId } from "../core/spiffe/spiffe-id.ts";
+import type { Announcer } from "./announcer.ts";
 import { AuthorityCare } from "./authority-care.ts";
 import { AuthorityMoves, type AuthorityMovesOptions } from "./authority-moves.ts";
 import { AuthorityOrders } from "./authority-orders.ts";
@@ -14,17 +16,18 @@ export interface AuthorityMachine {
   readonly care: AuthorityCare;
 }
 
-type Derived = Pick<AuthorityMovesOptions, "brokerPins"> &
+type Derived = Pick<AuthorityMovesOptions, "brokerPins" | "announce"> &
   Pick<RotationGatesOptions, "longestLifeMs" | "lostAfterMs">;
 
 /** One thing at a time happens to authorities: they share a {@link Turns}. */
 export function authorityMachine(
   options: Omit<AuthorityMovesOptions & RotationGatesOptions, keyof Derived> &
-    Pick<IssuerOptions, "settings" | "bus">,
+    Pick<IssuerOptions, "settings" | "bus"> & { readonly announcer: Announcer },
 ): AuthorityMachine {
-  const { settings, bus } = options;
+  const { settings, bus, announcer, trustDomain } = options;
   const derived: Derived = {
     brokerPins: bus.brokerPins,
+    announce: (type, data) => announcer.announce(type, trustDomainId(trustDomain), data),
     longestLifeMs: Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000,
     lostAfterMs: settings.lostAfterMs,
   };

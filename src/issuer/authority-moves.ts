@@ -1,4 +1,4 @@
-import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";

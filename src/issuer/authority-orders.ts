@@ -1,4 +1,4 @@
-import type { RotationState } from "../core/envelope/payloads.ts";
+import type { RotationState } from "../core/envelope/authority-payloads.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import { type Authorities, type AuthorityFacts, authorityChange } from "./authorities.ts";

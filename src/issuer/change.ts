@@ -1,3 +1,4 @@
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
 import type { Kind, Payloads } from "../core/envelope/kinds.ts";
 import type { StateObject } from "../core/envelope/payloads.ts";
 
@@ -11,6 +12,7 @@ export const stateKinds: readonly StateKind[] = [
   "epoch",
   "bundle",
   "revocations",
+  "revoked",
   "group-index",
   "manifest",
   "entry",
@@ -29,9 +31,15 @@ export type Change = {
   [K in StateKind]: {
     readonly kind: K;
     readonly key: string;
-    readonly content: (stamp: Stamp) => Payloads[K];
+    /** May take its time where a key outside of this process signs; nothing else is written meanwhile. */
+    readonly content: (stamp: Stamp) => Payloads[K] | Promise<Payloads[K]>;
+    /** Of a bundle: the authorities that it trusts. */
+    readonly trusts?: readonly TrustedAuthority[];
   };
 }[StateKind];
+
+/** An authority of a bundle. */
+export type TrustedAuthority = Pick<AuthorityState, "authority" | "certificate" | "anchors">;
 
 /** Bytes that a signed object names by their hash. */
 export interface Page {

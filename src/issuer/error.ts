@@ -32,7 +32,12 @@ export type IssuerErrorCode =
   | "UPSTREAM_FILES"
   | "UPSTREAM_CHAIN"
   | "UPSTREAM_REFUSED"
-  | "UPSTREAM_AWAY";
+  | "UPSTREAM_AWAY"
+  | "SVID_UNKNOWN"
+  | "REVOCATION_INVALID"
+  | "REVOCATIONS_FULL"
+  | "CRL_UNSIGNED"
+  | "MINT_INVALID";
 
 /** An order or request that the issuer does not carry out. */
 export class IssuerError extends HeraldError<IssuerErrorCode> {}

@@ -10,9 +10,7 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { AuditChain } from "./audit-chain.ts";
 import { Authorities } from "./authorities.ts";
-import type { AuthorityCare } from "./authority-care.ts";
-import { authorityMachine } from "./authority-machine.ts";
-import type { AuthorityOrders } from "./authority-orders.ts";
+import { type AuthorityMachine, authorityMachine } from "./authority-machine.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
@@ -23,10 +21,10 @@ import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { nodeKey, recordKey } from "./requests.ts";
 import type { Rotation } from "./rotation.ts";
-import type { RotationGates } from "./rotation-gates.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
-import { bundleChange, revocationsChange } from "./trust-bundle.ts";
+import { Svids } from "./svids.ts";
+import { bundleChange } from "./trust-bundle.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** How often gates that open with time, and a store that was away, are looked at. */
@@ -45,11 +43,10 @@ export class Issuer {
   readonly entries: Entries;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
-  readonly authorityOrders: AuthorityOrders;
-  readonly authorityCare: AuthorityCare;
-  readonly gates: RotationGates;
+  readonly ca: AuthorityMachine;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
+  readonly svids: Svids;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -70,12 +67,14 @@ export class Issuer {
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
+      before: (changes) => this.svids.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
     const audit = new AuditChain({
       ...options,
       name: token26(options.issuer),
       stream: options.auditStream,
+      onRecord: (record) => this.svids.onRecord(record),
     });
     const authorities = new Authorities({
       ...options,
@@ -92,21 +91,17 @@ export class Issuer {
       intervalMs: settings.headIntervalMs,
       nodes: () => state.list("node-record").length,
     });
-    this.#announcer = new Announcer({ ...options, stream: options.eventStream });
+    const announcer = new Announcer({ ...options, stream: options.eventStream });
+    this.#announcer = announcer;
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
     this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
-    const machine = authorityMachine({
-      ...parts,
-      issued: this.#issued,
-      announce: (type, data) =>
-        this.#announcer.announce(type, `spiffe://${options.trustDomain}`, data),
-    });
-    this.gates = machine.gates;
-    this.rotation = machine.rotation;
-    this.authorityOrders = machine.orders;
-    this.authorityCare = machine.care;
+    const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
+    const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
+    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
+    this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
     const signing = new Signing({
       ...parts,
@@ -151,6 +146,7 @@ export class Issuer {
     await this.signAnew();
     await this.#heads.announce();
     this.#scheduleTick();
+    this.svids.readBack();
   }
 
   async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
@@ -192,7 +188,7 @@ export class Issuer {
   /** All of `ca rotate`; {@link Issuer.onProgress} tells of the rest. */
   async rotate(by: Operator): Promise<void> {
     const order = { verb: "ca rotate", subject: "x509", by };
-    await this.order(order, async (text) => await this.authorityOrders.rotate(text));
+    await this.order(order, async (text) => await this.ca.orders.rotate(text));
   }
 
   /** Runs an operator's order, which stands in the audit chain before anything is done about it. */
@@ -205,8 +201,8 @@ export class Issuer {
   /** Signs everything that nodes read anew: at the start of a term, and when the control key has a new certificate. */
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
-    await this.#state.change(() => [revocationsChange(trustDomain)]);
-    if (this.authorities.list().length === 0) await this.authorityCare.begin();
+    await this.svids.revocations.signAnew();
+    if (this.authorities.list().length === 0) await this.ca.care.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
@@ -253,6 +249,7 @@ export class Issuer {
     this.#tick?.cancel();
     this.#heads.stop();
     this.#upkeep.stop();
+    this.svids.stop();
     this.#announcer.stop();
   }
 
@@ -311,11 +308,11 @@ export class Issuer {
   #scheduleTick(): void {
     if (this.#stopped) return;
     this.#tick = this.#options.clock.after(tickMs, () => {
-      this.#onTick()
-        .catch((thrown: unknown) =>
-          this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again"),
-        )
-        .finally(() => this.#scheduleTick());
+      const tellOf = (thrown: unknown): void =>
+        this.#options.log.warn({ reason: reasonOf(thrown) }, "trying again");
+      // Side by side: a rotation that cannot go on must not let CRLs end.
+      const both = [this.#onTick().catch(tellOf), this.svids.tick().catch(tellOf)];
+      void Promise.all(both).finally(() => this.#scheduleTick());
     });
   }
 
@@ -325,11 +322,11 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
-    await this.authorityCare.tend();
+    await this.ca.care.tend();
     // Not waited for: an upstream may take its time, and the store must not wait with it.
     if (this.rotation.running() === undefined)
       void this.#upkeep.tend(async (why) => {
-        await this.authorityOrders.rotate(why);
+        await this.ca.orders.rotate(why);
       });
   }
 }

@@ -312,12 +312,11 @@ export class Nodes {
     certificate: Linted,
     about: { readonly kind: "node-enrolled" | "node-renewed"; readonly by: string },
   ): Promise<readonly string[]> {
-    const { id: node, serial, tbsSha256 } = certificate;
+    const { id: node, serial, tbsSha256, notAfter } = certificate;
+    const named = { node, serial, tbsSha256, notAfter, authority: certificate.authority.id };
     const recorded = await record(this.#options.audit, [certificate], () => ({
       ...about,
-      node,
-      serial,
-      tbsSha256,
+      ...named,
     }));
     const chains = await Promise.all(recorded.map(sign));
     return chains.flat().map((der) => Buffer.from(der).toString("base64"));

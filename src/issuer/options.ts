@@ -7,6 +7,7 @@ import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
 import type {
+  AuditHistory,
   AuditStream,
   AuthorityKeys,
   EventStream,
@@ -30,6 +31,10 @@ export interface IssuerSettings {
   readonly authorityLifetimeMs: number;
   /** Default 15 minutes: so long a rotation waits for a node that says nothing, unless its SVIDs would be cut off. */
   readonly lostAfterMs: number;
+  /** From when a CRL is made until its nextUpdate. Default 7 days, and at least twice the longest life of an SVID. */
+  readonly crlLifeMs: number;
+  /** Of an SVID that an operator mints. Default 3,600. */
+  readonly mintMaxTtlSeconds: number;
 }
 
 export interface IssuerOptions {
@@ -46,6 +51,7 @@ export interface IssuerOptions {
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;
   readonly auditStream: AuditStream;
+  readonly auditHistory: AuditHistory;
   readonly eventStream: EventStream;
   readonly keys: AuthorityKeys;
   readonly upstream: UpstreamAuthority;

@@ -42,6 +42,19 @@ export interface AuditStream {
   lastAudit(issuer: string): Promise<{ readonly bytes: Uint8Array } | undefined>;
 }
 
+/** The audit stream, read back. */
+export interface AuditHistory {
+  /**
+   * Records of an issuer's chain that were made at `from` (milliseconds) or later, at least one made before where there is one, oldest first, up to
+   * the newest of now. They may be anything: the caller verifies.
+   */
+  readAudit(options: {
+    readonly issuer: string;
+    readonly from: number;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<Uint8Array>;
+}
+
 /** Where services listen. */
 export interface EventStream {
   /** At least once: resolves when the stream has it; the id lets the stream drop a second copy. */

@@ -1,5 +1,5 @@
+import type { AuthorityState, RotationState } from "../core/envelope/authority-payloads.ts";
 import { bundleKey } from "../core/envelope/object-keys.ts";
-import type { AuthorityState, RotationState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, type Version, zeroVersion } from "../core/envelope/version.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";

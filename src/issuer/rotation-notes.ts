@@ -1,4 +1,5 @@
-import type { AuthorityStatus, PassedNode, RotationState } from "../core/envelope/payloads.ts";
+import type { PassedNode, RotationState } from "../core/envelope/authority-payloads.ts";
+import type { AuthorityStatus } from "../core/envelope/payloads.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { AuditChain } from "./audit-chain.ts";

@@ -1,10 +1,10 @@
-import { rotationKey } from "../core/envelope/object-keys.ts";
 import type {
   PassedNode,
   RotationState,
   RotationStep,
-  StateObject,
-} from "../core/envelope/payloads.ts";
+} from "../core/envelope/authority-payloads.ts";
+import { rotationKey } from "../core/envelope/object-keys.ts";
+import type { StateObject } from "../core/envelope/payloads.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { SignedState } from "./signed-state.ts";

@@ -1,5 +1,9 @@
+import type {
+  AuthorityState,
+  PassedNode,
+  RotationState,
+} from "../core/envelope/authority-payloads.ts";
 import { rotationKey } from "../core/envelope/object-keys.ts";
-import type { AuthorityState, PassedNode, RotationState } from "../core/envelope/payloads.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";

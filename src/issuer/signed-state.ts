@@ -37,6 +37,8 @@ export interface SignedStateOptions {
   readonly metrics: Metrics;
   /** What the group index names by content, as of now: stored before the index is. */
   readonly pages: () => readonly Page[];
+  /** What has to be written before these changes, such as the CRL of an authority that a bundle begins to trust. */
+  readonly before: (changes: readonly Change[]) => readonly Change[];
   /** Called with what was just written, when nodes can read it. */
   readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
 }
@@ -149,17 +151,23 @@ export class SignedState {
     return this.#exclusively(async () => {
       if (this.#fenced) throw fencedError();
       const changes = decide();
-      const signed: AnyOpened[] = [];
-      for (const change of changes) signed.push(await this.#sign(change));
-      for (const object of signed) refuseTooLarge(object);
-      await this.#options.journal.append(
-        signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
-      );
-      for (const object of signed) this.#adopt(object);
-      await this.#store(signed.map((object) => object.payload.key));
-      // Not before: a head that names what nobody can read yet makes every node ask for it in vain.
-      this.#options.onWritten(new Set(signed.map((object) => object.kind)));
+      const before = this.#options.before(changes);
+      if (before.length > 0) await this.#write(before);
+      await this.#write(changes);
     });
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    const signed: AnyOpened[] = [];
+    for (const change of changes) signed.push(await this.#sign(change));
+    for (const object of signed) refuseTooLarge(object);
+    await this.#options.journal.append(
+      signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
+    );
+    for (const object of signed) this.#adopt(object);
+    await this.#store(signed.map((object) => object.payload.key));
+    // Not before: a head that names what nobody can read yet makes every node ask for it in vain.
+    this.#options.onWritten(new Set(signed.map((object) => object.kind)));
   }
 
   /** Takes over an object that the root signed, at `herald init` or when an operator brings a new one. */
@@ -266,7 +274,7 @@ export class SignedState {
       key: change.key,
       version: { epoch: this.#epoch, term: this.#term, seq: this.#seq },
     };
-    const payload = change.content(stamp);
+    const payload = await change.content(stamp);
     const { bytes, digest } = await sealEnvelope(change.kind, payload, this.#options.signer);
     return {
       kind: change.kind,

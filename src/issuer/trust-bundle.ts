@@ -27,6 +27,7 @@ export function bundleChange(facts: BundleFacts): Change {
   return {
     kind: "bundle",
     key: bundleKey(trustDomain),
+    trusts: trusted,
     content: (stamp) => ({
       ...stamp,
       document: formatBundle({
@@ -48,13 +49,4 @@ export function bundleChange(facts: BundleFacts): Change {
 function rootsOf(trusted: readonly AuthorityFacts[]): readonly Uint8Array[] {
   const roots = new Set(trusted.flatMap(({ anchors }) => anchors));
   return [...roots].map((root) => Buffer.from(root, "base64"));
-}
-
-/** The change that writes the revocations: none are made by this release, but their place in heads and bundles is taken. */
-export function revocationsChange(trustDomain: TrustDomain): Change {
-  return {
-    kind: "revocations",
-    key: revocationsKey(trustDomain),
-    content: (stamp) => ({ ...stamp, crls: [] }),
-  };
 }

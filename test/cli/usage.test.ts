@@ -40,6 +40,10 @@ describe("every verb", () => {
       "node",
       "node list",
       "node token",
+      "svid list",
+      "svid mint",
+      "svid revoke",
+      "svid show",
       "version",
     ]);
   });

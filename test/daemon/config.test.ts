@@ -79,8 +79,18 @@ describe("a good file", () => {
       keys: { store: "disk", sealingKey: undefined },
       keyType: "ec-p256",
       upstream: { type: "self-signed" },
+      revocation: { crlLifeMs: 7 * 86_400_000, mintMaxTtlSeconds: 3600 },
       log: { level: "info" },
     });
+  });
+
+  test.for<readonly [string, number]>([
+    ["maxX509Ttl: 2d\n", 7],
+    ["maxX509Ttl: 10d\n", 20],
+    ["nodeTtl: 10d\n", 20],
+    ["revocation: { nextUpdate: 3d }\n", 3],
+  ])("REV-04 %j: CRLs hold for %i days, never less than twice as long as SVIDs", ([text, days]) => {
+    expect(loadIssuerConfig(file(`${issuer}${text}`)).revocation.crlLifeMs).toBe(days * 86_400_000);
   });
 
   test("of an issuer, with everything set", () => {
@@ -156,6 +166,11 @@ describe("a wrong file names line and key", () => {
       "a limit above the authority's",
       `${issuer}authorityLifetime: 2h\n`,
       ["9 maxX509Ttl", "9 nodeTtl"],
+    ],
+    [
+      "CRLs that end before SVIDs may",
+      `${issuer}revocation: { nextUpdate: 1d }\n`,
+      ["9 revocation.nextUpdate"],
     ],
     ["plain http", `${issuer}  url: http://issuer\n`, ["9 enrolment.url"]],
     ["a user in a URL", `${issuer}  url: https://u@issuer\n`, ["9 enrolment.url"]],

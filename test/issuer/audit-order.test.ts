@@ -33,6 +33,7 @@ async function gatedChain(kept: readonly Uint8Array[] = [], streamed?: Uint8Arra
       ),
   };
   const chain = new AuditChain({
+    onRecord: () => undefined,
     issuer: domain.issuer,
     name: "one",
     trust: domain.trust(),

@@ -25,7 +25,7 @@ interface Verb {
 }
 
 const by = "uid 0";
-const orders = ({ host }: Office) => host.issuer.authorityOrders;
+const orders = ({ host }: Office) => host.issuer.ca.orders;
 const ordered = (office: Office, run: () => Promise<unknown>): Promise<unknown> =>
   office.host.issuer.order({ verb: "ca test", subject: "x509", by: operator }, run);
 const idOf = ({ host }: Office, status: string): string =>

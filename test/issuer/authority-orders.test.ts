@@ -15,7 +15,7 @@ describe("single orders", () => {
   test("prepare, then activate: no root leaves; then revoke waits for the last SVID", async () => {
     const office = await openOffice();
     const { host } = office;
-    const { authorityOrders: orders } = host.issuer;
+    const { orders } = host.issuer.ca;
     const node = await office.node("east");
     const first = await published(office);
     const next = await orders.prepare("uid 0");
@@ -39,7 +39,7 @@ describe("single orders", () => {
 
   test("what is prepared already is what a rotation brings into use", async () => {
     const office = await openOffice();
-    const { authorityOrders: orders } = office.host.issuer;
+    const { orders } = office.host.issuer.ca;
     const { authority } = await orders.prepare("uid 0");
     await office.host.issuer.rotate(operator);
     expect(office.host.issuer.rotation.progress()).toMatchObject({ to: authority });
@@ -48,7 +48,8 @@ describe("single orders", () => {
 
   test("a prepared authority is revoked at once; the active one and strangers are refused, with what to do", async () => {
     const office = await openOffice();
-    const { authorityOrders: orders, authorities } = office.host.issuer;
+    const { ca, authorities } = office.host.issuer;
+    const { orders } = ca;
     const { authority } = await orders.prepare("uid 0");
     await orders.revoke(authority, "uid 0");
     expect((await published(office)).roots).toBe(1);
@@ -67,7 +68,8 @@ describe("single orders", () => {
 
   test("prune takes out what nobody holds, and says for whom the rest stays", async () => {
     const office = await openOffice();
-    const { authorityOrders: orders, rotation } = office.host.issuer;
+    const { ca, rotation } = office.host.issuer;
+    const { orders } = ca;
     const node = await office.node("east");
     const first = await published(office);
     await orders.prepare("uid 0");
@@ -89,8 +91,8 @@ describe("single orders", () => {
     const office = await openOffice({ authorityLifetimeMs: 6 * hourMs });
     const { host, clock } = office;
     await clock.advance(3 * hourMs);
-    await host.issuer.authorityOrders.prepare("uid 0");
-    await host.issuer.authorityOrders.activate("", "uid 0");
+    await host.issuer.ca.orders.prepare("uid 0");
+    await host.issuer.ca.orders.activate("", "uid 0");
     await host.issuer.rotation.advance();
     expect((await published(office)).roots).toBe(2);
     await clock.advance(3 * hourMs + 5000);
@@ -100,7 +102,8 @@ describe("single orders", () => {
 
   test("an SVID that an operator was handed keeps its root", async () => {
     const office = await openOffice();
-    const { authorityOrders: orders, authorities } = office.host.issuer;
+    const { ca, authorities } = office.host.issuer;
+    const { orders } = ca;
     const [first] = authorities.list();
     const until = office.clock.now() + hourMs;
     await authorities.noteMinted(first?.authority ?? "", until);
@@ -120,7 +123,7 @@ describe("a key in wrong hands", () => {
     const node = await office.node("east");
     const first = await published(office);
     const [tainted] = host.issuer.authorities.list();
-    await host.issuer.authorityOrders.taint(tainted?.authority ?? "", "uid 0");
+    await host.issuer.ca.orders.taint(tainted?.authority ?? "", "uid 0");
     expect(await published(office)).toMatchObject({ active: first.active, tainted: [], roots: 2 });
     await tell(office, node, { authorities: [uses(office, first.active)] });
     const second = await published(office);
@@ -138,10 +141,7 @@ describe("a key in wrong hands", () => {
     const east = await office.node("east");
     await office.node("west");
     const first = await published(office);
-    await host.issuer.authorityOrders.taint(
-      host.issuer.authorities.active()?.authority ?? "",
-      "uid 0",
-    );
+    await host.issuer.ca.orders.taint(host.issuer.authorities.active()?.authority ?? "", "uid 0");
     await tell(office, east, {});
     await clock.advance(100_000);
     await tell(office, east, {});
@@ -153,7 +153,8 @@ describe("a key in wrong hands", () => {
   test("an old authority is tainted at once, also while a rotation runs that is about another", async () => {
     const office = await openOffice();
     const { host, clock } = office;
-    const { authorityOrders: orders, authorities, rotation } = host.issuer;
+    const { ca, authorities, rotation } = host.issuer;
+    const { orders } = ca;
     const node = await office.node("east");
     const first = await published(office);
     const told = { authorities: [uses(office, first.active, 10 * hourMs)] };
@@ -189,10 +190,7 @@ describe("a key in wrong hands", () => {
     await tell(office, node, old);
     expect(step(office)).toBe("reissue");
     const second = await published(office);
-    await host.issuer.authorityOrders.taint(
-      host.issuer.authorities.active()?.authority ?? "",
-      "uid 0",
-    );
+    await host.issuer.ca.orders.taint(host.issuer.authorities.active()?.authority ?? "", "uid 0");
     await tell(office, node, old);
     expect((await published(office)).tainted).toEqual([second.active]);
     expect(statuses(office)).toEqual(["active", "old", "tainted"]);

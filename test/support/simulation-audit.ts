@@ -31,9 +31,24 @@ export class SimulationAudit {
     this.#stored = this.#stored.slice(0, Math.max(0, this.#stored.length - count));
   }
 
+  /** Retention, or a broker's malice: the oldest `count` records are gone. */
+  loseOldest(count: number): void {
+    this.#stored = this.#stored.slice(count);
+  }
+
   /** The broker writes something of its own. */
   forge(bytes: Uint8Array): void {
     this.#store(bytes);
+  }
+
+  /**
+   * Everything that is there, whatever the caller asked from.
+   * @yields what was stored, unproven
+   * @throws EventsError while the stream is away
+   */
+  async *readAll(): AsyncGenerator<Uint8Array, void, undefined> {
+    await this.#answer();
+    for (const { bytes } of this.#stored) yield bytes;
   }
 
   /** The stream as one process sees it. */

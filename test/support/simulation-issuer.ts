@@ -36,6 +36,8 @@ const settings: IssuerSettings = {
   maxTtlSeconds: 86_400,
   authorityLifetimeMs: 30 * 24 * 3_600_000,
   lostAfterMs: 15 * 60_000,
+  crlLifeMs: 7 * 24 * 3_600_000,
+  mintMaxTtlSeconds: 3600,
 };
 
 /** One issuer's machine: its disk, keys and bus outlive the process, which can be killed and started again. */
@@ -142,6 +144,7 @@ export class SimulationIssuer {
         appendAudit: (issuer, bytes) => life.does(() => audit.appendAudit(issuer, bytes)),
         lastAudit: (issuer) => life.does(() => audit.lastAudit(issuer)),
       },
+      auditHistory: { readAudit: () => this.audit.readAll() },
       eventStream: { publishEvent: (event) => life.does(() => bus.publishEvent(event)) },
       keys: {
         create: (authority) => life.does(() => keys.create(authority)),

@@ -17,6 +17,7 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
   /** Called before an authority signs an SVID: what must hold then is judged here. */
   onSign: (authority: string, toBeSigned: Uint8Array) => void = () => undefined;
   readonly #keys = new Map<string, KeyObject>();
+  readonly #lost = new Map<string, KeyObject>();
 
   create(authority: string): Promise<Signer> {
     const { privateKey } = keyPair();
@@ -48,7 +49,15 @@ export class MemoryAuthorityKeys implements AuthorityKeys {
 
   /** The key store loses a key. */
   lose(authority: string): void {
+    const key = this.#keys.get(authority);
+    if (key !== undefined) this.#lost.set(authority, key);
     this.#keys.delete(authority);
+  }
+
+  /** And has it again. */
+  find(authority: string): void {
+    const key = this.#lost.get(authority);
+    if (key !== undefined) this.#keys.set(authority, key);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type * as Authority from "./authority-payloads.ts";
 import * as exchange from "./exchange-shapes.ts";
 import type * as Payload from "./payloads.ts";
 import * as state from "./state-shapes.ts";
@@ -15,13 +16,14 @@ export interface Payloads {
   readonly epoch: Payload.EpochState;
   readonly bundle: Payload.BundleState;
   readonly revocations: Payload.RevocationsState;
+  readonly revoked: Payload.RevokedState;
   readonly "group-index": Payload.GroupIndexState;
   readonly manifest: Payload.ManifestState;
   readonly entry: Payload.EntryState;
   readonly token: Payload.TokenState;
   readonly "node-record": Payload.NodeRecordState;
-  readonly authority: Payload.AuthorityState;
-  readonly "rotation-progress": Payload.RotationState;
+  readonly authority: Authority.AuthorityState;
+  readonly "rotation-progress": Authority.RotationState;
   readonly term: Payload.TermState;
   readonly head: Payload.Head;
   readonly "enrol-request": Payload.EnrolRequest;
@@ -53,6 +55,7 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   epoch: { role: "root", shape: state.epochState },
   bundle: { role: "control", shape: state.bundleState },
   revocations: { role: "control", shape: state.revocationsState },
+  revoked: { role: "control", shape: state.revokedState },
   "group-index": { role: "control", shape: state.groupIndexState },
   manifest: { role: "control", shape: state.manifestState },
   entry: { role: "control", shape: state.entryState },

@@ -8,6 +8,7 @@ export const controlKey = "control.current";
 export const groupIndexKey = "group.index";
 export const rotationKey = "rotation.current";
 export const termKey = "term.current";
+export const revokedKey = "revoked.current";
 
 /**
  * A name that is safe as one token of a NATS subject or KV key, whatever the SPIFFE ID: the first 26 characters of the lower-case base32 of

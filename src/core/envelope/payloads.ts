@@ -57,8 +57,21 @@ export interface BundleState extends StateObject {
 
 /** Which SVIDs count no more before their end. */
 export interface RevocationsState extends StateObject {
-  /** CRLs, DER; one per authority that revoked something. */
+  /** CRLs, DER: one of every trusted authority as soon as one of them revoked something, none before. */
   readonly crls: readonly string[];
+}
+
+/** One revoked SVID; a tuple, since thousands must fit into one object. The reason is a number of RFC 5280 5.3.1. */
+export type RevokedRow = readonly [
+  serial: string,
+  revokedAtSeconds: number,
+  notAfterSeconds: number,
+  reason: number,
+];
+
+/** The issuers' own list of what is revoked, by authority; CRLs are made from it. */
+export interface RevokedState extends StateObject {
+  readonly authorities: Readonly<Record<string, readonly RevokedRow[]>>;
 }
 
 /** Entries that select many nodes; readable by all nodes. */
@@ -120,59 +133,6 @@ export interface NodeRecordState extends StateObject {
  * once). Not trusted, for good: `revoked` (taken out, by an operator or at the end of a rotation), `expired` (its notAfter is over).
  */
 export type AuthorityStatus = "prepared" | "active" | "old" | "tainted" | "revoked" | "expired";
-
-/** One X.509 authority and where it stands in its life. */
-export interface AuthorityState extends StateObject {
-  readonly authority: string;
-  readonly status: AuthorityStatus;
-  readonly certificate: string;
-  /** What follows a leaf that it signed: its own certificate first unless that is a root, then those above it, never a root. Base64 DER. */
-  readonly chain: readonly string[];
-  /** Roots that verifiers need for it; its own certificate when that is one. Base64 DER. */
-  readonly anchors: readonly string[];
-  /** Its own end or that of a certificate above it, whichever is earlier. */
-  readonly notAfter: number;
-  /** Since when it signs no more; 0 while it does, or may. No SVID of it lives longer than the longest life after this. */
-  readonly retiredAt: number;
-  /** The end of the last SVID of it that an operator was handed, and no node holds; 0 for none. */
-  readonly mintedUntil: number;
-}
-
-/**
- * What a rotation waits for now. `prepare`: everybody has the new root; then the new authority signs. `reissue`: no SVID of the old authority lives;
- * then its root leaves the bundle. `remove`: everybody has let go of the root.
- */
-export type RotationStep = "prepare" | "reissue" | "remove" | "done" | "aborted";
-
-/** Which part of it was ordered: all steps; those up to the activation; those from `reissue` on, for an authority that signs no more. */
-type RotationKind = "rotate" | "activate" | "revoke";
-
-/** A node that a rotation did not wait for. */
-export interface PassedNode {
-  readonly node: SpiffeId;
-  readonly step: RotationStep;
-  readonly why: "lost" | "by hand" | "forced" | "out of time";
-}
-
-/** A rotation under way, or the last one: enough for another issuer process to go on with it. */
-export interface RotationState extends StateObject {
-  readonly rotation: string;
-  readonly kind: RotationKind;
-  readonly step: RotationStep;
-  readonly from: string;
-  readonly to: string;
-  readonly startedAt: number;
-  readonly stepAt: number;
-  /** A bundle of a higher version carries what this step changed; null in objects of the first release. */
-  readonly gateFrom: Version | null;
-  /** The old authority's key may be in wrong hands. */
-  readonly taints: boolean;
-  readonly paused: boolean;
-  /** Nodes that an operator passes by, to the end of the rotation. */
-  readonly past: readonly SpiffeId[];
-  /** Whom it has passed by so far, the first 200. */
-  readonly passed: readonly PassedNode[];
-}
 
 /** Who leads. Written by compare-and-set, so of two that start together one fails. */
 export interface TermState extends StateObject {
@@ -395,6 +355,29 @@ export type AuditAction =
       readonly serial: string;
       readonly tbsSha256: string;
       readonly by: string;
+      /** Absent in records from before it was kept. */
+      readonly notAfter?: number | undefined;
+      /** Absent in records from before it was kept. */
+      readonly authority?: string | undefined;
+    }
+  | {
+      readonly kind: "svid-minted";
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly spiffeId: SpiffeId;
+      readonly notAfter: number;
+      readonly authority: string;
+      readonly reason: string;
+      readonly by: Operator;
+    }
+  | {
+      readonly kind: "svids-revoked";
+      /** What was named: a serial, or `entry …`, `node …`, `id …`. */
+      readonly subject: string;
+      readonly reason: string;
+      readonly svids: readonly { readonly serial: string; readonly authority: string }[];
+      /** null: the issuer itself, for a node that is banned. */
+      readonly by: Operator | null;
     }
   | {
       readonly kind: "request-refused";

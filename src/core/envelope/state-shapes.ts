@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Entry, NodeSelection } from "../policy/entry.ts";
+import type { AuthorityState, RotationState } from "./authority-payloads.ts";
 import {
   base64,
   count,
@@ -14,7 +15,6 @@ import {
   version,
 } from "./fields.ts";
 import type {
-  AuthorityState,
   BundleState,
   ControlCertificate,
   EntryState,
@@ -25,7 +25,8 @@ import type {
   NodeKey,
   NodeRecordState,
   RevocationsState,
-  RotationState,
+  RevokedRow,
+  RevokedState,
   TermState,
   TokenState,
 } from "./payloads.ts";
@@ -83,6 +84,18 @@ export const bundleState: z.ZodType<BundleState> = z.strictObject({
 export const revocationsState: z.ZodType<RevocationsState> = z.strictObject({
   ...stateObject,
   crls: z.array(base64),
+});
+
+const revokedRow: z.ZodType<RevokedRow> = z.tuple([
+  z.string().regex(/^(?:[0-9a-f]{2}){8,20}$/),
+  count,
+  count,
+  z.number().int().min(0).max(10),
+]);
+
+export const revokedState: z.ZodType<RevokedState> = z.strictObject({
+  ...stateObject,
+  authorities: z.record(token, z.array(revokedRow)),
 });
 
 export const groupIndexState: z.ZodType<GroupIndexState> = z.strictObject({

@@ -1,4 +1,4 @@
-import { implicitTag } from "./der-tag.ts";
+import { implicitTag, tag } from "./der-tag.ts";
 import {
   derTrue,
   element,
@@ -6,6 +6,7 @@ import {
   objectIdentifier,
   octetString,
   sequence,
+  unsignedInteger,
 } from "./der-writer.ts";
 import { X509Error } from "./errors.ts";
 import { type KeyUsageBit, keyUsageNames } from "./extensions.ts";
@@ -35,6 +36,18 @@ export function subjectKeyIdentifier(keyId: Uint8Array): Uint8Array {
 /** authorityKeyIdentifier by key identifier alone. */
 export function authorityKeyIdentifier(keyId: Uint8Array): Uint8Array {
   return extension(oid.authorityKeyIdentifier, false, sequence(element(implicitTag(0), keyId)));
+}
+
+/** cRLNumber, of a CRL (RFC 5280 5.2.3). */
+export function crlNumber(number: bigint): Uint8Array {
+  const hex = number.toString(16);
+  const bytes = Buffer.from(hex.padStart(hex.length + (hex.length % 2), "0"), "hex");
+  return extension(oid.crlNumber, false, unsignedInteger(bytes));
+}
+
+/** reasonCode, of an entry of a CRL (RFC 5280 5.3.1). */
+export function reasonCode(reason: number): Uint8Array {
+  return extension(oid.crlReason, false, element(tag.enumerated, Uint8Array.of(reason)));
 }
 
 /** What a subjectAltName holds, in this order. */

@@ -8,6 +8,27 @@ const longestSerial = 20;
 const shortestSerial = 8;
 
 /**
+ * A serial as people write it: hex with or without colons, upper or lower case, as `openssl x509 -serial` and browsers show it. Gives it as
+ * `Certificate.serial` has it.
+ * @throws {X509Error} X509_SERIAL
+ */
+export function parseSerial(text: string): string {
+  const digits = text
+    .trim()
+    .replace(/^(?:serial=|0x)/i, "")
+    .replaceAll(":", "")
+    .toLowerCase();
+  const hex = digits.padStart(digits.length + (digits.length % 2), "0").replace(/^(?:00)+/, "");
+  if (!/^(?:[0-9a-f]{2}){8,20}$/.test(hex)) {
+    throw new X509Error(
+      "X509_SERIAL",
+      `serial: ${JSON.stringify(text.slice(0, 64))} is not 8 to 20 bytes in hex; \`openssl x509 -noout -serial\` shows it`,
+    );
+  }
+  return hex;
+}
+
+/**
  * The serialNumber INTEGER; positive by its sign byte.
  * @throws {X509Error} X509_SERIAL when it is not 8 to 20 octets long without leading zeros
  */

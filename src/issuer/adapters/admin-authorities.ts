@@ -1,5 +1,6 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
-import type { AuthorityState, Operator } from "../../core/envelope/payloads.ts";
+import type { AuthorityState } from "../../core/envelope/authority-payloads.ts";
+import type { Operator } from "../../core/envelope/payloads.ts";
 import { parseSpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { toPem } from "../../core/x509/pem.ts";
 import type * as wire from "../../wire/herald/v1/authorities.ts";
@@ -19,7 +20,7 @@ type FollowedCall<Request> = ServerWritableStream<
 /** Authorities and their rotation over the admin API. */
 export function authorityService(options: AdminOptions): wire.AuthorityServiceServer {
   const { issuer } = options;
-  const { authorityOrders: orders } = issuer;
+  const { orders } = issuer.ca;
   const unary = unaryHandler(options);
   const followed =
     <Request>(begin: (request: Request, by: Operator) => Promise<unknown>) =>
@@ -135,14 +136,14 @@ async function follow<Request>(
 }
 
 function authorityMessage(authority: AuthorityState, issuer: Issuer): wire.Authority {
-  const next = issuer.authorityCare.next(authority);
+  const next = issuer.ca.care.next(authority);
   return {
     id: authority.authority,
     status: authority.status,
     notAfter: BigInt(authority.notAfter),
     subjectKeyId: subjectKeyIdOf(authority),
     certificate: toPem("CERTIFICATE", Buffer.from(authority.certificate, "base64")),
-    uses: issuer.gates
+    uses: issuer.ca.gates
       .uses(authority)
       .map(({ node, svids, until }) => ({ node, svids, until: BigInt(until) })),
     nextStep: next?.step ?? "",

@@ -49,6 +49,11 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   ROTATION_TOO_FAR: status.FAILED_PRECONDITION,
   ROTATION_NODE: status.NOT_FOUND,
   ROTATION_ORDER: status.INVALID_ARGUMENT,
+  SVID_UNKNOWN: status.NOT_FOUND,
+  REVOCATION_INVALID: status.INVALID_ARGUMENT,
+  REVOCATIONS_FULL: status.RESOURCE_EXHAUSTED,
+  CRL_UNSIGNED: status.FAILED_PRECONDITION,
+  MINT_INVALID: status.INVALID_ARGUMENT,
 };
 
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */

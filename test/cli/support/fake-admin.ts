@@ -11,6 +11,7 @@ import * as admin from "../../../src/wire/herald/v1/admin.ts";
 import * as authorities from "../../../src/wire/herald/v1/authorities.ts";
 import * as entries from "../../../src/wire/herald/v1/entries.ts";
 import * as nodes from "../../../src/wire/herald/v1/nodes.ts";
+import * as svids from "../../../src/wire/herald/v1/svids.ts";
 import { temporaryFolder } from "./run.ts";
 
 /** What the issuer of a test says. Whatever is missing answers UNIMPLEMENTED. */
@@ -61,6 +62,10 @@ export interface Script {
     authorities.RevokeAuthorityRequest,
     authorities.RevokeAuthorityResponse
   >;
+  readonly listSvids?: Answer<svids.ListSvidsRequest, svids.ListSvidsResponse>;
+  readonly getSvid?: Answer<svids.GetSvidRequest, svids.GetSvidResponse>;
+  readonly revokeSvids?: Answer<svids.RevokeSvidsRequest, svids.RevokeSvidsResponse>;
+  readonly mintSvid?: Answer<svids.MintSvidRequest, svids.MintSvidResponse>;
   readonly tailEvents?: Stream<admin.TailEventsRequest, admin.TailEventsResponse>;
 }
 
@@ -119,6 +124,12 @@ export async function fakeAdmin(
     activateAuthority: streaming(script.activateAuthority),
     taintAuthority: streaming(script.taintAuthority),
     revokeAuthority: streaming(script.revokeAuthority),
+  });
+  server.addService(svids.SvidServiceClient.service, {
+    listSvids: unary(script.listSvids),
+    getSvid: unary(script.getSvid),
+    revokeSvids: unary(script.revokeSvids),
+    mintSvid: unary(script.mintSvid),
   });
   const path = join(folder.path, "admin.sock");
   await listen(server, path);

@@ -47,6 +47,18 @@ const signResult: fc.Arbitrary<SignResult> = fc.oneof(
   }),
 );
 
+const operator = fc.oneof(
+  fc.record({ kind: fc.constant("unix" as const), uid: time, pid: time }),
+  fc.record({ kind: fc.constant("svid" as const), id: spiffeId, serial: text }),
+);
+
+const revokedRow = fc.tuple(
+  fc.constantFrom("40".repeat(16), "01".repeat(8), "ff".repeat(20)),
+  time,
+  time,
+  fc.constantFrom(0, 1, 3, 4, 5, 9),
+);
+
 const issued = fc.record({
   serial: text,
   tbsSha256: digest,
@@ -65,12 +77,34 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     node: spiffeId,
     refused: few(fc.record({ entry: token, code: text })),
   }),
+  fc.record(
+    {
+      kind: fc.constantFrom("node-enrolled", "node-renewed"),
+      node: spiffeId,
+      serial: text,
+      tbsSha256: digest,
+      by: text,
+      notAfter: time,
+      authority: token,
+    },
+    { requiredKeys: ["kind", "node", "serial", "tbsSha256", "by"] },
+  ),
   fc.record({
-    kind: fc.constantFrom("node-enrolled", "node-renewed"),
-    node: spiffeId,
+    kind: fc.constant("svid-minted" as const),
     serial: text,
     tbsSha256: digest,
-    by: text,
+    spiffeId,
+    notAfter: time,
+    authority: token,
+    reason: text,
+    by: operator,
+  }),
+  fc.record({
+    kind: fc.constant("svids-revoked" as const),
+    subject: text,
+    reason: text,
+    svids: few(fc.record({ serial: text, authority: token })),
+    by: fc.option(operator),
   }),
   fc.record({
     kind: fc.constant("request-refused" as const),
@@ -82,10 +116,7 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     kind: fc.constant("admin" as const),
     verb: text,
     subject: text,
-    by: fc.oneof(
-      fc.record({ kind: fc.constant("unix" as const), uid: time, pid: time }),
-      fc.record({ kind: fc.constant("svid" as const), id: spiffeId, serial: text }),
-    ),
+    by: operator,
   }),
   fc.record({ kind: fc.constant("authority" as const), authority: token, status, by: text }),
 );
@@ -119,6 +150,7 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     brokerPins: few(digest),
   }),
   revocations: fc.record({ ...object, crls: few(base64) }),
+  revoked: fc.record({ ...object, authorities: fc.dictionary(token, few(revokedRow)) }),
   "group-index": fc.record({
     ...object,
     entries: few(entry),

@@ -5,6 +5,7 @@ import {
   groupIndexKey,
   manifestKey,
   revocationsKey,
+  revokedKey,
   rotationKey,
   termKey,
 } from "../../../../src/core/envelope/object-keys.ts";
@@ -76,6 +77,11 @@ const stateSamples = {
     brokerPins: [hash("b")],
   },
   revocations: { ...object, key: revocationsKey(td), crls: [der] },
+  revoked: {
+    ...object,
+    key: revokedKey,
+    authorities: { a1: [["40".repeat(16), 1_794_000_000, 1_794_003_600, 1]] },
+  },
   "group-index": {
     ...object,
     key: groupIndexKey,

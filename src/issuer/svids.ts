@@ -1,0 +1,270 @@
+import { token26 } from "../core/envelope/object-keys.ts";
+import type { AuditRecord, Operator } from "../core/envelope/payloads.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { CrlReason } from "../core/x509/crl-writer.ts";
+import { reasonOf } from "../kit/errors.ts";
+import { IssuerError } from "./error.ts";
+import { Ledger, type LedgerSvid, type SvidFilter } from "./ledger.ts";
+import { type HistoryState, LedgerHistory, type LedgerHistoryOptions } from "./ledger-history.ts";
+import {
+  type ListedPage,
+  type ListedSvid,
+  listedRevoked,
+  listedSvid,
+  revokedPage,
+} from "./listed-svids.ts";
+import { Minting, type MintingOptions } from "./minting.ts";
+import type { AuditHistory } from "./ports.ts";
+import {
+  type Condemned,
+  type RevocationOutcome,
+  Revocations,
+  type RevocationsOptions,
+} from "./revocations.ts";
+import type { Revoked } from "./revoked-list.ts";
+
+export interface SvidsOptions
+  extends RevocationsOptions,
+    Omit<MintingOptions, "maxTtlSeconds">,
+    Pick<LedgerHistoryOptions, "trust" | "longestLifeMs"> {
+  readonly issuer: SpiffeId;
+  readonly auditHistory: AuditHistory;
+  /** Of an SVID that an operator mints. */
+  readonly mintMaxTtlSeconds: number;
+}
+
+/** Which SVIDs an operator means. */
+export type SvidTarget =
+  | {
+      readonly kind: "serial";
+      /** Lower-case hex. */
+      readonly serial: string;
+      /** For one that the ledger does not know: who signed it, and a time at which it has ended for certain (milliseconds). */
+      readonly known?: { readonly authority: string; readonly notAfter: number };
+    }
+  | { readonly kind: "entry" | "node" | "id"; readonly name: string };
+
+/** What an operator wants revoked. */
+export interface RevokeOrder {
+  readonly target: SvidTarget;
+  readonly reason: CrlReason;
+  readonly by: Operator | null;
+}
+
+/** What came of it. */
+export interface RevokeAnswer extends RevocationOutcome {
+  /** What is known of SVIDs that were issued long ago. While it is read, the order is carried out again on what turns up. */
+  readonly history: HistoryState;
+}
+
+/** Which SVIDs are alive, and the orders that end them early. */
+export class Svids {
+  readonly revocations: Revocations;
+  readonly minting: Minting;
+  readonly #options: SvidsOptions;
+  readonly #ledger = new Ledger();
+  readonly #history: LedgerHistory;
+  /** The first record that was heard; older ones are read back. */
+  #oldest: AuditRecord | undefined;
+  /** Orders about more than one SVID, until the ledger knows all. */
+  #standing: readonly RevokeOrder[] = [];
+  /** Banned nodes of which nothing is alive that is not revoked. */
+  readonly #settled = new Set<string>();
+
+  constructor(options: SvidsOptions) {
+    const { issuer, auditHistory: history, mintMaxTtlSeconds: maxTtlSeconds } = options;
+    this.#options = options;
+    this.#history = new LedgerHistory({ ...options, name: token26(issuer), history });
+    this.revocations = new Revocations(options);
+    this.minting = new Minting({ ...options, maxTtlSeconds });
+  }
+
+  /** Hears every record of the audit chain: those kept, oldest first, and each new one as it is made. */
+  onRecord(record: AuditRecord): void {
+    this.#oldest ??= record;
+    for (const { node } of this.#ledger.take(record, this.#options.clock.now()))
+      this.#settled.delete(node);
+  }
+
+  /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
+  readBack(): void {
+    const { clock, log } = this.#options;
+    this.#history
+      .read(this.#oldest, (record) => void this.#ledger.takeAgain(record, clock.now()))
+      .then(async () => {
+        this.#settled.clear();
+        const standing = this.#standing;
+        this.#standing = [];
+        for (const order of standing) await this.#carryOut(order, this.#found(order.target));
+      })
+      .catch((thrown: unknown) =>
+        log.error(
+          { alarm: "revocation", reason: reasonOf(thrown) },
+          "an order to revoke could not be carried out on SVIDs that were read back; give it again",
+        ),
+      );
+  }
+
+  /** One that is alive or revoked. @throws IssuerError SVID_UNKNOWN */
+  show(serial: string): ListedSvid {
+    const [found] = this.showAll([serial]);
+    if (found === undefined) throw this.#unknown({ kind: "serial", serial });
+    return found;
+  }
+
+  /** Those of them that are alive or revoked. */
+  showAll(serials: readonly string[]): readonly ListedSvid[] {
+    const revokedBy = this.#revokedBySerial();
+    return serials.flatMap((serial) => {
+      const [svid, revoked] = [this.#find(serial), revokedBy.get(serial)];
+      if (svid !== undefined) return [listedSvid(svid, revoked)];
+      return revoked === undefined ? [] : [listedRevoked(revoked, undefined)];
+    });
+  }
+
+  /** Live SVIDs, newest first; or, where `revoked`, those that are revoked. */
+  list(
+    filter: SvidFilter,
+    part: { readonly limit: number; readonly from: string; readonly revoked: boolean },
+  ): ListedPage {
+    const { limit, from } = part;
+    if (part.revoked) {
+      const all = this.revoked().map((one) => listedRevoked(one, this.#find(one.serial)));
+      return revokedPage(all, filter, { limit, from });
+    }
+    const page = this.#ledger.page(filter, { limit, from, now: this.#options.clock.now() });
+    const revoked = this.#revokedBySerial();
+    const svids = page.svids.map((svid) => listedSvid(svid, revoked.get(svid.serial)));
+    return { svids, next: page.next };
+  }
+
+  /** What is revoked, alive or ended a short while ago. */
+  revoked(): readonly Revoked[] {
+    return this.revocations.list();
+  }
+
+  get history(): HistoryState {
+    return this.#history.state;
+  }
+
+  /**
+   * Revokes what is meant and alive. Resolves when it is durable, audited, and where nodes read it. Giving the order again changes nothing.
+   * @throws IssuerError SVID_UNKNOWN, REVOCATION_INVALID; and what {@link Revocations.revoke} throws
+   */
+  async revoke(order: RevokeOrder): Promise<RevokeAnswer> {
+    const { target } = order;
+    const svids = this.#found(target);
+    if (svids.length === 0) throw this.#unknown(target);
+    return await this.#carryOut(order, svids);
+  }
+
+  /** Revokes everything that a node holds, its own SVID too, and nothing when it holds nothing: for a ban. */
+  async revokeNode(node: string, by: Operator | null = null): Promise<RevokeAnswer> {
+    const order: RevokeOrder = {
+      target: { kind: "node", name: node },
+      reason: "privilegeWithdrawn",
+      by,
+    };
+    return await this.#carryOut(order, this.#found(order.target));
+  }
+
+  /** To be called about once a second: forgets what has ended, revokes what a banned node still holds, and keeps the CRLs fresh. */
+  async tick(): Promise<void> {
+    const { clock, metrics, state } = this.#options;
+    if (state.fenced) return;
+    this.#ledger.sweep(clock.now());
+    metrics.set("herald_issuer_svids", this.#ledger.size);
+    const banned = new Set<string>();
+    for (const record of state.list("node-record")) if (record.banned) banned.add(record.node);
+    for (const node of this.#settled) if (!banned.has(node)) this.#settled.delete(node);
+    for (const node of banned) await this.#settle(node);
+    await this.revocations.tick();
+  }
+
+  stop(): void {
+    this.#history.stop();
+  }
+
+  /** A crash between a ban and its revocations, or an SVID that was being signed when the ban came, leaves something to be done. */
+  async #settle(node: string): Promise<void> {
+    if (this.#settled.has(node)) return;
+    this.#settled.add(node);
+    try {
+      const revoked = new Set(this.revoked().map(({ serial }) => serial));
+      const held = this.#found({ kind: "node", name: node });
+      if (held.some(({ serial }) => !revoked.has(serial))) await this.revokeNode(node);
+    } catch (thrown) {
+      this.#settled.delete(node);
+      throw thrown;
+    }
+  }
+
+  async #carryOut(order: RevokeOrder, svids: readonly Condemned[]): Promise<RevokeAnswer> {
+    const { target, reason, by } = order;
+    if (target.kind !== "serial" && this.history === "reading")
+      this.#standing = [...this.#standing, order];
+    const subject = target.kind === "serial" ? target.serial : `${target.kind} ${target.name}`;
+    const outcome =
+      svids.length === 0
+        ? { revoked: [], already: [], unenforced: [] }
+        : await this.revocations.revoke({ subject, svids, reason, by });
+    return { ...outcome, history: this.history };
+  }
+
+  #revokedBySerial(): ReadonlyMap<string, Revoked> {
+    return new Map(this.revoked().map((one) => [one.serial, one]));
+  }
+
+  #find(serial: string): LedgerSvid | undefined {
+    return this.#ledger.find(serial, this.#options.clock.now());
+  }
+
+  #found(target: SvidTarget): readonly Condemned[] {
+    const now = this.#options.clock.now();
+    switch (target.kind) {
+      case "serial":
+        return this.#foundBySerial(target);
+      case "entry":
+        return this.#ledger.list({ entry: target.name }, now);
+      case "node":
+        return this.#ledger.list({ node: target.name }, now);
+      case "id":
+        return this.#ledger.list({ spiffeId: target.name }, now);
+    }
+  }
+
+  #foundBySerial(target: Extract<SvidTarget, { kind: "serial" }>): readonly Condemned[] {
+    const { serial, known } = target;
+    const found = this.#find(serial) ?? this.revoked().find((one) => one.serial === serial);
+    if (found !== undefined) return [found];
+    if (known === undefined) return [];
+    const authority = this.#options.authorities.find(known.authority);
+    if (authority === undefined)
+      throw new IssuerError(
+        "REVOCATION_INVALID",
+        `authority: there is no ${known.authority}; \`herald ca list\` shows them`,
+      );
+    if (known.notAfter <= this.#options.clock.now())
+      throw new IssuerError(
+        "REVOCATION_INVALID",
+        "not-after: is past, so the SVID has ended and nobody accepts it",
+      );
+    // What outlives its authority ends with it.
+    const notAfter = Math.min(known.notAfter, authority.notAfter);
+    return [{ serial, authority: authority.authority, notAfter }];
+  }
+
+  #unknown(target: SvidTarget): IssuerError {
+    const late =
+      this.history === "whole" ? "" : "; what was issued long ago is not known (see the log)";
+    if (target.kind === "serial")
+      return new IssuerError(
+        "SVID_UNKNOWN",
+        `no live SVID has serial ${target.serial}${late}; if it is one all the same, say who signed it and when it ends: --authority ID --not-after TIME`,
+      );
+    return new IssuerError(
+      "SVID_UNKNOWN",
+      `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
+    );
+  }
+}
