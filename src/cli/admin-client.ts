@@ -1,6 +1,7 @@
 import { AdminServiceClient } from "../wire/herald/v1/admin.ts";
 import { findAdmin } from "./admin-address.ts";
 import { adminChannel } from "./admin-channel.ts";
+import { type AuditCalls, auditCalls } from "./calls/audit.ts";
 import { type AuthorityCalls, authorityCalls } from "./calls/authorities.ts";
 import { type EntryCalls, entryCalls } from "./calls/entries.ts";
 import { type IssuerCalls, issuerCalls } from "./calls/issuer.ts";
@@ -9,7 +10,13 @@ import { type SvidCalls, svidCalls } from "./calls/svids.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** An issuer's calls. Each fails with a CliError: ADMIN_UNREACHABLE, ADMIN_DENIED or ADMIN_REFUSED. */
-export interface Admin extends IssuerCalls, EntryCalls, NodeCalls, AuthorityCalls, SvidCalls {}
+export interface Admin
+  extends IssuerCalls,
+    EntryCalls,
+    NodeCalls,
+    AuthorityCalls,
+    SvidCalls,
+    AuditCalls {}
 
 /**
  * Calls `run` with a connection to the issuer and closes it afterwards.
@@ -32,6 +39,7 @@ export async function withIssuer<T>(
       ...nodeCalls(channel),
       ...authorityCalls(channel),
       ...svidCalls(channel),
+      ...auditCalls(channel),
     });
   } finally {
     first.close();

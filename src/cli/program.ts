@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { CliError } from "./cli-error.ts";
 import type { Shop } from "./verb.ts";
+import { addAudit } from "./verbs/audit.ts";
 import { addCa } from "./verbs/ca.ts";
 import { addConfig } from "./verbs/config.ts";
 import { addDev } from "./verbs/dev.ts";
@@ -43,7 +44,7 @@ export function buildProgram(shop: Shop): Command {
     });
   for (const add of [addDev, addInit, addIssuer, addNode, addEntry, addCa, addEnvoy])
     add(program, shop);
-  for (const add of [addSvid, addEvents, addFetch, addDoctor, addConfig, addVersion])
+  for (const add of [addSvid, addAudit, addEvents, addFetch, addDoctor, addConfig, addVersion])
     add(program, shop);
   return program;
 }

@@ -4,6 +4,15 @@ import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { KeyType } from "../core/x509/key-type.ts";
 import { reasonOf } from "../kit/errors.ts";
+import {
+  type AttestorsConfig,
+  attestorConfig,
+  attestorSection,
+  attestorsConfig,
+  attestorsSection,
+  type X509PopConfig,
+} from "./attestors-config.ts";
+import { type AuditConfig, auditConfig, auditSection } from "./audit-config.ts";
 import { authoritiesSection } from "./authorities-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
@@ -67,6 +76,8 @@ export interface IssuerConfig {
   readonly keyType: KeyType;
   readonly upstream: UpstreamConfig;
   readonly revocation: RevocationConfig;
+  readonly attestors: AttestorsConfig;
+  readonly audit: AuditConfig;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -83,6 +94,8 @@ export interface NodeConfig {
   /** Without a trailing slash. */
   readonly issuerUrls: readonly string[];
   readonly joinFile: string | undefined;
+  /** Undefined: it joins by a join string. */
+  readonly attestor: X509PopConfig | undefined;
   readonly cache: "sealed" | "plain" | "off";
   readonly cacheKeyFile: string;
   readonly http: { readonly listen: HostPort };
@@ -180,6 +193,8 @@ const issuerFile = section({
   keyType,
   upstream: upstreamSection,
   ...revocationSections({ section, duration }),
+  attestors: attestorsSection,
+  audit: auditSection,
   log,
 }).superRefine((file, context) => {
   const order = [
@@ -215,6 +230,7 @@ const nodeFile = section({
   ).default(0o777),
   issuerUrls: list(url, '["https://issuer.example.org:8443"]'),
   joinFile: path.optional(),
+  attestor: attestorSection,
   cache: oneOf("sealed", "plain", "off").default("sealed"),
   cacheKeyFile: path.default("/run/herald/cache.key"),
   http,
@@ -287,6 +303,8 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     keyType: file.keyType,
     upstream: upstreamConfig(file.upstream, at),
     revocation: revocationConfig(file, longestLife(file)),
+    attestors: attestorsConfig(file.attestors, at),
+    audit: auditConfig(file.audit, at),
     log: file.log,
   };
 }
@@ -301,6 +319,7 @@ function nodeConfig(source: ConfigSource): NodeConfig {
     dir: at(file.dir),
     socket,
     joinFile: file.joinFile === undefined ? undefined : at(file.joinFile),
+    attestor: attestorConfig(file.attestor, at),
     cacheKeyFile: at(file.cacheKeyFile),
   };
 }

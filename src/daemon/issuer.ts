@@ -17,7 +17,9 @@ import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { loadAttestors } from "./attestors-config.ts";
 import { auditHistory } from "./audit-history.ts";
+import { openWitnesses } from "./audit-witnesses.ts";
 import { openAuthorityKeys } from "./authority-keys.ts";
 import { type IssuerConfig, loadIssuerConfig } from "./config.ts";
 import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from "./control-keys.ts";
@@ -164,6 +166,7 @@ async function openIssuer(parts: {
       lostAfterMs: config.lostAfterMs,
       ...config.revocation,
     },
+    attestors: await loadAttestors(config.attestors),
     journal,
     store: bus,
     broadcast: {
@@ -177,6 +180,8 @@ async function openIssuer(parts: {
     },
     auditStream: bus,
     auditHistory: auditHistory(bus),
+    auditReader: bus,
+    witnesses: await openWitnesses(config.audit, parts),
     eventStream: bus,
     clock: systemClock,
     random: systemRandom,

@@ -1,7 +1,9 @@
 import { type JoinString, parseJoinString } from "../core/envelope/join-string.ts";
+import type { RefusalCode } from "../core/envelope/payloads.ts";
 import { ControlTrust } from "../core/envelope/trust.ts";
 import { nodeKeyMaker } from "../core/x509/key-pair.ts";
 import { IdentityFile } from "../identity/adapters/files.ts";
+import { type EnrolmentProof, joinTokenProof } from "../identity/enrolment-proof.ts";
 import { IdentityError } from "../identity/error.ts";
 import { IssuerClient, refusalCode } from "../identity/issuer-client.ts";
 import { NodeIdentity, type NodeIdentityOptions } from "../identity/node-identity.ts";
@@ -11,6 +13,7 @@ import { pause, systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { systemRandom } from "../kit/random.ts";
 import { postHttps } from "../rpc/http-client.ts";
+import { certificateProofOf } from "./attestors-config.ts";
 import type { NodeConfig } from "./config.ts";
 import type { RunningNode } from "./running-node.ts";
 
@@ -31,10 +34,10 @@ export async function identityOf(
   const { config, log, stop } = running;
   const store = new IdentityFile(config.dir);
   const kept = await store.load();
-  const join = kept === undefined ? await joinOf(config, joinString) : undefined;
+  const proof = kept === undefined ? await proofOf(config, joinString) : undefined;
   const trust = new ControlTrust({
     trustDomain: config.trustDomain,
-    pin: kept?.pin ?? join?.pin ?? "",
+    pin: kept?.pin ?? proof?.pin ?? "",
   });
   const client = new IssuerClient({ trust, clock: systemClock, random: systemRandom, log });
   const options: NodeIdentityOptions = {
@@ -49,11 +52,11 @@ export async function identityOf(
   };
   const identity = await NodeIdentity.resume(options);
   if (identity !== undefined) return { identity, state: [], trust, client };
-  if (join === undefined) throw notEnrolled(config);
+  if (proof === undefined) throw notEnrolled(config);
   const backoff = exponentialBackoff({ baseMs: 200, maxMs: 5000, random: systemRandom });
   for (;;) {
     try {
-      const enrolled = await NodeIdentity.enrol(options, join, config.name);
+      const enrolled = await NodeIdentity.enrol(options, await proofOf(config, joinString));
       log.info({ node: enrolled.identity.id }, "node is enrolled");
       return { ...enrolled, trust, client };
     } catch (thrown) {
@@ -67,12 +70,30 @@ export async function identityOf(
   }
 }
 
+const finalRefusals: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
+  "TOKEN_UNKNOWN",
+  "TOKEN_USED",
+  "TOKEN_EXPIRED",
+  "NODE_NAME",
+  "NODE_BANNED",
+  "KEY_RETIRED",
+  "ATTESTOR_OFF",
+  "CERTIFICATE_INVALID",
+]);
+
 /** Is it of no use to ask again with this join string? */
-function isFinal(code: ReturnType<typeof refusalCode>): boolean {
-  return (
-    code !== undefined &&
-    ["TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "NODE_NAME", "NODE_BANNED"].includes(code)
-  );
+function isFinal(code: RefusalCode | undefined): boolean {
+  return code !== undefined && finalRefusals.has(code);
+}
+
+/** What this machine is configured to prove itself with; a join string that is given on the command line goes first. */
+async function proofOf(
+  config: NodeConfig,
+  joinString: string | undefined,
+): Promise<EnrolmentProof> {
+  return config.attestor === undefined || joinString !== undefined
+    ? joinTokenProof(await joinOf(config, joinString), config.name)
+    : await certificateProofOf(config.attestor);
 }
 
 async function joinOf(config: NodeConfig, joinString: string | undefined): Promise<JoinString> {

@@ -1,5 +1,6 @@
 import type { Server } from "@grpc/grpc-js";
 import type { IssuerBus } from "../events/bus.ts";
+import { auditService } from "../issuer/adapters/admin-audit.ts";
 import { authorityService } from "../issuer/adapters/admin-authorities.ts";
 import { entryService } from "../issuer/adapters/admin-entries.ts";
 import { nodeService } from "../issuer/adapters/admin-nodes.ts";
@@ -9,6 +10,7 @@ import type { Issuer } from "../issuer/issuer.ts";
 import { systemClock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
+import { AuditServiceService } from "../wire/herald/v1/audit.ts";
 import { AuthorityServiceService } from "../wire/herald/v1/authorities.ts";
 import { EntryServiceService } from "../wire/herald/v1/entries.ts";
 import { NodeServiceService } from "../wire/herald/v1/nodes.ts";
@@ -44,6 +46,9 @@ export function serveAdmin(parts: {
   };
   const common = { issuer, operatorOf: operators(config), log };
   admin.addService(AdminServiceService, adminService({ ...common, surroundings }));
+  const { pin } = control.trust;
+  const audited = { trustDomain: config.trustDomain, pin, issuerId: control.issuer, reader: bus };
+  admin.addService(AuditServiceService, auditService({ ...common, ...audited }));
   admin.addService(AuthorityServiceService, authorityService(common));
   admin.addService(EntryServiceService, entryService(common));
   admin.addService(NodeServiceService, nodeService({ ...common, enrolmentUrl }));

@@ -42,6 +42,8 @@ export interface IssuerBus {
   tailEvents(options: TailOptions): AsyncIterable<LogMessage>;
   /** Audit records of all issuers, as `tailEvents`. */
   tailAudit(options: TailOptions): AsyncIterable<LogMessage>;
+  /** What the stream holds of one issuer's chain as of the call, in its order, then ends: a page at a time, as fast as it is taken. Ends early when `signal` aborts. */
+  readAudit(options: ReadAuditOptions): AsyncIterable<LogMessage>;
   /** Makes what is missing of streams and buckets; changes nothing that exists and reports where it differs from what Herald wants. Idempotent. */
   ensure(): Promise<readonly Drift[]>;
   /** What an operator should know about this broker: each check with its result and, where it failed, the cure. Never rejects. */
@@ -120,6 +122,14 @@ export interface BusEvent {
 export interface TailOptions {
   /** First sequence wanted; 1 is the oldest that is kept. Defaults to only what is new. */
   readonly since?: number;
+  readonly signal: AbortSignal;
+}
+
+/** Which part of which chain is read. */
+export interface ReadAuditOptions {
+  readonly issuer: string;
+  /** First sequence wanted; 1 is the oldest that is kept. */
+  readonly from: number;
   readonly signal: AbortSignal;
 }
 

@@ -18,7 +18,12 @@ import { IdentityError } from "./error.ts";
 
 type RequestKind = Extract<
   Kind,
-  "sign-request" | "renew-request" | "state-request" | "ack" | "enrol-request"
+  | "sign-request"
+  | "renew-request"
+  | "state-request"
+  | "ack"
+  | "enrol-request"
+  | "x509pop-enrol-request"
 >;
 type AnswerKind = { [K in Kind]: Payloads[K] extends Reply ? K : never }[Kind];
 

@@ -1,10 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
 import type { EnvelopeSigner } from "../core/envelope/envelope.ts";
-import { type JoinString, keyOfSeed } from "../core/envelope/join-string.ts";
 import { base32, token26 } from "../core/envelope/object-keys.ts";
 import type { HeadRef } from "../core/envelope/payloads.ts";
 import { openSecret } from "../core/envelope/sealed-secret.ts";
-import { nodeSigner, spkiOf, tokenSigner } from "../core/envelope/signers.ts";
+import { nodeSigner, spkiOf } from "../core/envelope/signers.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import { createCsr } from "../core/x509/csr.ts";
@@ -12,6 +11,7 @@ import type { KeyMaker, KeyPair } from "../core/x509/key-pair.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
+import type { AskedIdentity, EnrolmentProof } from "./enrolment-proof.ts";
 import { IdentityError } from "./error.ts";
 import type { IssuerClient } from "./issuer-client.ts";
 import type { AskIssuer, IdentityStore, KeptIdentity, PostIssuer } from "./ports.ts";
@@ -59,42 +59,35 @@ export class NodeIdentity {
   }
 
   /**
-   * Redeems a join string. The key is on disk before the request leaves, so that a crash, or a lost answer, can be followed by the same request.
+   * Asks to be let in, by whatever proof this machine has. The key is on disk before the request leaves, so that a crash, or a lost answer, can be
+   * followed by the same request.
    *
    * @throws IdentityError REFUSED, NO_ANSWER, BAD_REPLY
    */
   static async enrol(
     options: NodeIdentityOptions,
-    join: JoinString,
-    nodeName: string,
+    proof: EnrolmentProof,
   ): Promise<{ readonly identity: NodeIdentity; readonly state: readonly Uint8Array[] }> {
     const { client, store, trustDomain, random } = options;
     const pair = await pendingPair(options);
-    const csr = Buffer.from(await createCsr(pair)).toString("base64");
     const sealing = generateKeyPairSync("x25519");
-    const sealingKey = sealing.publicKey.export({ format: "der", type: "spki" }).toString("base64");
-    const nonce = base32(random.bytes(16));
+    const asked: AskedIdentity = {
+      td: trustDomain,
+      pin: proof.pin,
+      nonce: base32(random.bytes(16)),
+      csr: Buffer.from(await createCsr(pair)).toString("base64"),
+      sealingKey: sealing.publicKey.export({ format: "der", type: "spki" }).toString("base64"),
+    };
     const { answer, request } = await client.ask({
-      kind: "enrol-request",
+      ...proof.question(asked),
       answer: "enrol-reply",
-      payload: (at) => ({
-        td: trustDomain,
-        at,
-        token: join.token,
-        nodeName,
-        pin: join.pin,
-        nonce,
-        csr,
-        sealingKey,
-      }),
-      signer: tokenSigner(keyOfSeed(join.seed)),
       send: (bytes) => options.post("/v1/enrol", bytes),
     });
     const { node, chain, bus, sealedBusSeed, state } = answer.payload;
     const busSeed = await openSecret(sealedBusSeed, sealing.privateKey, request);
     const kept: KeptIdentity = {
       node,
-      pin: join.pin,
+      pin: proof.pin,
       privateKey: pair.privateKey,
       chain: decode(chain),
       bus,

@@ -18,6 +18,7 @@ export type EventType =
   | "entry.deleted"
   | "node.joined"
   | "node.renewed"
+  | "node.banned"
   | "authority.prepared"
   | "authority.activated"
   | "authority.tainted"

@@ -62,6 +62,13 @@ export class Answers {
     kept.answer = undefined;
   }
 
+  /** From now on every request is judged anew: somebody who had answers may have none any more. */
+  clear(): void {
+    this.#kept.clear();
+    this.#sizes.clear();
+    this.#bytes = 0;
+  }
+
   /** Insertion order is age order, so the old ones are in front. */
   #forget(now: number): void {
     for (const [digest, kept] of this.#kept) {

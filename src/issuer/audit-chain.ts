@@ -5,7 +5,7 @@ import {
   sealEnvelope,
   sealProvenParts,
 } from "../core/envelope/envelope.ts";
-import type { AuditAction, AuditRecord } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditPoint, AuditRecord } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -52,6 +52,7 @@ export class AuditChain {
   #n = 0n;
   #prev = noRecord;
   #unsent: readonly Unsent[] = [];
+  #newest: AuditPoint | undefined;
   /** Resolves when every record so far is on this issuer's disk; undefined when they are. */
   #onDisk: Promise<unknown> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -61,6 +62,11 @@ export class AuditChain {
 
   constructor(options: AuditChainOptions) {
     this.#options = options;
+  }
+
+  /** The newest record that is kept for good, so that it may be told of; undefined before the first. */
+  get newest(): AuditPoint | undefined {
+    return this.#newest;
   }
 
   /** Goes on after the newest record that the journal or the stream knows. `kept` are the journal's. */
@@ -92,6 +98,7 @@ export class AuditChain {
     this.#n = newest.payload.n;
     this.#prev = newest.digest;
     await this.#keepStreamed(last, own.at(-1));
+    this.#newest = { issuer: this.#options.issuer, n: this.#n, digest: this.#prev };
   }
 
   /** A crash left this record in the stream alone; a broker that loses it later would leave a gap that nobody could fill. */
@@ -154,7 +161,10 @@ export class AuditChain {
     });
     this.#sending.catch(() => undefined);
     const kept = Promise.all([onDisk, record.acknowledged.promise]).then(
-      () => onRecord(payload),
+      () => {
+        this.#newest = { issuer, n, digest: sealed.digest };
+        onRecord(payload);
+      },
       (cause: unknown) => {
         throw notKept(cause);
       },

@@ -1,22 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { type Opened, openEnvelope, verifyingKey } from "../core/envelope/envelope.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
 import { readCsr } from "../core/x509/csr.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Refusal } from "./requests.ts";
-
-/** Proves an enrol-request with the public key that its token's object holds. @throws Refusal from `publicKeyOf`; EnvelopeError */
-export function openEnrolment(
-  bytes: Uint8Array,
-  publicKeyOf: (keyId: string) => string,
-): Opened<"enrol-request"> {
-  return openEnvelope(bytes, ["enrol-request"], {
-    keyFor(kind, signature) {
-      const spki = Buffer.from(publicKeyOf(signature.keyid), "base64");
-      return onlyKey("token", verifyingKey(spki, "EdDSA")).keyFor(kind, signature);
-    },
-  });
-}
 
 /** The public key of a CSR that proves to hold it: all that is taken from it. @throws Refusal CSR_INVALID */
 export function proveCsr(csr: string): Uint8Array {

@@ -5,7 +5,7 @@ import {
   groupIndexKey,
   revocationsKey,
 } from "../core/envelope/object-keys.ts";
-import type { HeadRef, ObjectRef } from "../core/envelope/payloads.ts";
+import type { AuditPoint, HeadRef, ObjectRef } from "../core/envelope/payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -24,6 +24,8 @@ export interface HeadsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly intervalMs: number;
+  /** Where this issuer's audit chain stands. */
+  readonly audit: { readonly newest: AuditPoint | undefined };
   /** How many nodes there are: their acknowledgements of one change are spread the wider the more they are. */
   readonly nodes: () => number;
 }
@@ -88,6 +90,7 @@ export class Heads {
       const ref = state.ref(key);
       if (ref !== undefined) objects[key] = ref;
     }
+    const audit = this.#options.audit.newest;
     const head = {
       td: trustDomain,
       at: now,
@@ -99,6 +102,7 @@ export class Heads {
       viewEveryMs: 2 * intervalMs,
       ackSpreadMs: Math.min(nodes() * ackEveryMs, mostAckSpreadMs),
       expires: now + 3 * intervalMs,
+      ...(audit === undefined ? {} : { audit }),
     };
     this.#newest = (await sealEnvelope("head", head, signer)).bytes;
     broadcast.broadcastHead(this.#newest);

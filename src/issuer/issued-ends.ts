@@ -1,6 +1,7 @@
 import { type KeyFinder, openEnvelope } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { JournalRecord } from "./ports.ts";
 
 /** The end of the last SVID of each authority on one node, milliseconds since the epoch. */
 type Ends = Map<string, number>;
@@ -19,8 +20,19 @@ export class IssuedEnds {
     this.#byNode.set(node, ends);
   }
 
-  /** Takes over one audit record of the journal. */
-  resume(bytes: Uint8Array, keys: KeyFinder): void {
+  /** Takes over what the journal holds of the audit. */
+  resume(records: readonly JournalRecord[], keys: KeyFinder): void {
+    for (const record of records) if (record.kind === "audit") this.#take(record.bytes, keys);
+  }
+
+  /** 0 when nothing is known. */
+  until(node: SpiffeId, authority?: string): number {
+    const ends = this.#byNode.get(node);
+    if (ends === undefined) return 0;
+    return authority === undefined ? Math.max(...ends.values()) : (ends.get(authority) ?? 0);
+  }
+
+  #take(bytes: Uint8Array, keys: KeyFinder): void {
     try {
       const { action } = openEnvelope(bytes, ["audit-record"], keys).payload;
       if (action.kind !== "svids-issued") return;
@@ -30,12 +42,5 @@ export class IssuedEnds {
       // The audit chain itself says what is wrong with its records.
       if (!(refused instanceof EnvelopeError)) throw refused;
     }
-  }
-
-  /** 0 when nothing is known. */
-  until(node: SpiffeId, authority?: string): number {
-    const ends = this.#byNode.get(node);
-    if (ends === undefined) return 0;
-    return authority === undefined ? Math.max(...ends.values()) : (ends.get(authority) ?? 0);
   }
 }

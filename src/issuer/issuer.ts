@@ -1,25 +1,27 @@
-import { EnvelopeError } from "../core/envelope/error.ts";
 import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
-import { onlyKey } from "../core/envelope/trust.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { resumeAcks } from "./acknowledgement-journal.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
+import { openNodes } from "./attestors.ts";
 import { AuditChain } from "./audit-chain.ts";
+import { digestAt } from "./audit-reading.ts";
+import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
 import { type AuthorityMachine, authorityMachine } from "./authority-machine.ts";
 import { Entries, type NewEntry } from "./entries.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { IssuedEnds } from "./issued-ends.ts";
-import { type NewToken, Nodes } from "./nodes.ts";
+import type { NewToken } from "./join-tokens.ts";
+import type { Nodes } from "./nodes.ts";
 import type { IssuerOptions } from "./options.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
-import { nodeKey, recordKey } from "./requests.ts";
 import type { Rotation } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -47,6 +49,8 @@ export class Issuer {
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
   readonly svids: Svids;
+  /** Who keeps checkpoints of the audit chain. */
+  readonly witnesses: AuditWitnesses;
   readonly #options: IssuerOptions;
   readonly #state: SignedState;
   readonly #audit: AuditChain;
@@ -63,17 +67,19 @@ export class Issuer {
 
   private constructor(options: IssuerOptions) {
     this.#options = options;
-    const { trust, journal, settings } = options;
+    const { journal, settings } = options;
     const state = new SignedState({
       ...options,
       pages: () => this.entries.pages(),
       before: (changes) => this.svids.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
+    const { witnesses: settled = { everyMs: 0, witnesses: [] } } = options;
+    this.witnesses = new AuditWitnesses({ ...options, ...settled, newest: () => audit.newest });
     const audit = new AuditChain({
       ...options,
       name: token26(options.issuer),
-      stream: options.auditStream,
+      stream: this.witnesses.guarding(options.auditStream),
       onRecord: (record) => this.svids.onRecord(record),
     });
     const authorities = new Authorities({
@@ -96,7 +102,8 @@ export class Issuer {
     this.acknowledgements = acknowledgements;
     this.entries = entries;
     this.authorities = authorities;
-    this.nodes = new Nodes({ ...parts, pin: trust.pin, ttlSeconds: settings.nodeTtlSeconds });
+    const onBanned = (node: SpiffeId): void => this.#onBanned(node);
+    this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
     const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
     this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
@@ -108,10 +115,9 @@ export class Issuer {
       issued: this.#issued,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
-    const { nodes } = this;
     this.reception = new Reception({
       ...parts,
-      nodes,
+      nodes: this.nodes,
       signing,
       heads: this.#heads,
       announcer: this.#announcer,
@@ -129,22 +135,21 @@ export class Issuer {
   async #open(records: readonly JournalRecord[]): Promise<void> {
     const { epoch, issuer, random } = this.#options;
     await this.#state.open(records.filter((record) => record.kind === "object"));
-    await this.#audit.resume(
-      records.filter((record) => record.kind === "audit").map(({ bytes }) => bytes),
-    );
+    const kept = records.filter((record) => record.kind === "audit").map(({ bytes }) => bytes);
+    await this.#audit.resume(kept);
+    await this.witnesses.compare(async (n) => await digestAt(this.#options, kept, n));
     await this.#state.accept(controlKey, epoch.bytes);
     await this.#state.beginTerm({
       epoch: epoch.number,
       key: termKey,
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
-    for (const record of records) if (record.kind === "ack") this.#resumeAck(record);
-    for (const record of records)
-      if (record.kind === "audit")
-        this.#issued.resume(record.bytes, this.#options.trust.atAnyTime());
+    resumeAcks(records, { ...this.#options, state: this.#state, into: this.acknowledgements });
+    this.#issued.resume(records, this.#options.trust.atAnyTime());
     this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.signAnew();
     await this.#heads.announce();
+    this.witnesses.start();
     this.#scheduleTick();
     this.svids.readBack();
   }
@@ -216,6 +221,11 @@ export class Issuer {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The newest head's envelope; undefined before the first. */
+  newestHead(): Uint8Array | undefined {
+    return this.#heads.newest;
+  }
+
   /** For readiness: may this issuer sign, and does everything it wrote lie where nodes read it? */
   status(): {
     readonly fenced: boolean;
@@ -250,6 +260,8 @@ export class Issuer {
     this.#heads.stop();
     this.#upkeep.stop();
     this.svids.stop();
+    this.witnesses.stop();
+    this.reception.stop();
     this.#announcer.stop();
   }
 
@@ -258,24 +270,23 @@ export class Issuer {
     for (const listener of this.#listeners) listener();
   }
 
+  /** It gets nothing from now on: no kept answer, no say in a rotation. */
+  #onBanned(node: SpiffeId): void {
+    this.reception.forgetAnswers();
+    this.#announcer.announce("node.banned", node, {});
+    // For a banned node the tick tries again.
+    this.svids
+      .revokeNode(node)
+      .catch((thrown: unknown) =>
+        this.#options.log.error({ node, reason: reasonOf(thrown) }, "could not revoke its SVIDs"),
+      );
+    this.#onAcknowledged();
+  }
+
   #onAcknowledged(): void {
     this.#advance().catch((thrown: unknown) =>
       this.#options.log.error({ reason: reasonOf(thrown) }, "the rotation could not go on"),
     );
-  }
-
-  #resumeAck(record: JournalRecord): void {
-    const node = this.#state.get("node-record", recordKey(record.key));
-    if (node === undefined) return;
-    try {
-      this.acknowledgements.resume(record.bytes, onlyKey("node", nodeKey(node.current)));
-    } catch (thrown) {
-      if (!(thrown instanceof EnvelopeError)) throw thrown;
-      this.#options.log.info(
-        { node: node.node },
-        "its last acknowledgement was signed with a key since replaced; waiting for a new one",
-      );
-    }
   }
 
   #onWritten(bundle: boolean): void {

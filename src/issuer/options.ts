@@ -6,8 +6,10 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import type { WitnessSettings } from "./audit-witnesses.ts";
 import type {
   AuditHistory,
+  AuditReader,
   AuditStream,
   AuthorityKeys,
   EventStream,
@@ -16,6 +18,7 @@ import type {
   StateStore,
   UpstreamAuthority,
 } from "./ports.ts";
+import type { X509PopSettings } from "./x509pop.ts";
 
 /** What an operator may set; every member has a default in the configuration file. */
 export interface IssuerSettings {
@@ -37,6 +40,13 @@ export interface IssuerSettings {
   readonly mintMaxTtlSeconds: number;
 }
 
+/** How machines may prove which node they are. */
+export interface AttestorSettings {
+  readonly joinToken: boolean;
+  /** Undefined: off. */
+  readonly x509pop: X509PopSettings | undefined;
+}
+
 export interface IssuerOptions {
   readonly trustDomain: TrustDomain;
   readonly issuer: SpiffeId;
@@ -47,11 +57,17 @@ export interface IssuerOptions {
   readonly bus: BusAccess;
   readonly busSeed: Uint8Array;
   readonly settings: IssuerSettings;
+  /** Absent: join tokens alone. */
+  readonly attestors?: AttestorSettings;
   readonly journal: Journal;
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;
   readonly auditStream: AuditStream;
   readonly auditHistory: AuditHistory;
+  /** Absent: records that the journal no longer keeps cannot be compared with a witness's. */
+  readonly auditReader?: AuditReader;
+  /** Absent: nobody outside witnesses the audit chain. */
+  readonly witnesses?: WitnessSettings;
   readonly eventStream: EventStream;
   readonly keys: AuthorityKeys;
   readonly upstream: UpstreamAuthority;

@@ -55,6 +55,17 @@ export interface AuditHistory {
   }): AsyncIterable<Uint8Array>;
 }
 
+/** Reads the audit stream from its beginning: slow, and for auditors only. */
+export interface AuditReader {
+  /** What the stream holds of one issuer's chain as of the call, oldest first, unverified; ends then, or when `signal` aborts. */
+  readAudit(options: {
+    readonly issuer: string;
+    /** Sequence in the stream; 1 for the oldest. */
+    readonly from: number;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<{ readonly sequence: number; readonly bytes: Uint8Array }>;
+}
+
 /** Where services listen. */
 export interface EventStream {
   /** At least once: resolves when the stream has it; the id lets the stream drop a second copy. */

@@ -1,4 +1,10 @@
-import { claimOf, type EnvelopeSigner, type Opened } from "../core/envelope/envelope.ts";
+import {
+  type Claim,
+  claimOf,
+  type EnvelopeSigner,
+  type Opened,
+} from "../core/envelope/envelope.ts";
+import { EnvelopeError } from "../core/envelope/error.ts";
 import {
   bundleKey,
   controlKey,
@@ -16,8 +22,10 @@ import type { Metrics } from "../kit/metrics.ts";
 import type { Acknowledgements } from "./acknowledgements.ts";
 import type { Announcer } from "./announcer.ts";
 import { Answers } from "./answers.ts";
+import type { AuditChain } from "./audit-chain.ts";
 import type { Heads } from "./heads.ts";
-import type { Nodes } from "./nodes.ts";
+import { type EnrolmentKind, enrolmentKindOf, type Nodes } from "./nodes.ts";
+import { Refusals } from "./refusals.ts";
 import {
   type Admitted,
   admit,
@@ -47,6 +55,7 @@ export interface ReceptionOptions {
   readonly signing: Signing;
   readonly acknowledgements: Acknowledgements;
   readonly announcer: Announcer;
+  readonly audit: AuditChain;
   readonly onAcknowledged: () => void;
   readonly clock: Clock;
   readonly log: Log;
@@ -57,10 +66,12 @@ export interface ReceptionOptions {
 export class Reception {
   readonly #options: ReceptionOptions;
   readonly #answers: Answers;
+  readonly #refusals: Refusals;
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
     this.#answers = new Answers(options.clock);
+    this.#refusals = new Refusals(options);
   }
 
   /** Answers a request off the bus; `node` is the token in its subject. Rejects where silence is the right answer: to bytes nobody proved. */
@@ -71,7 +82,8 @@ export class Reception {
   }): Promise<Uint8Array> {
     const kind = requestKinds[request.kind];
     if (kind === undefined) throw new Refusal("NODE_UNKNOWN", `unknown request ${request.kind}`);
-    return await this.#answer(kind, request, async () => {
+    const kindOf = (claim: Claim) => (claim.kind === kind ? kind : undefined);
+    return await this.#answer(kindOf, request, async () => {
       switch (kind) {
         case "sign-request": {
           const admitted = await this.#admit(kind, request);
@@ -92,10 +104,10 @@ export class Reception {
   /** Answers `POST /v1/enrol`. */
   async enrol(bytes: Uint8Array): Promise<Uint8Array> {
     const { nodes, announcer, bus, signer } = this.#options;
-    const enrol = async (): Promise<Uint8Array> => {
-      const { enrolled, request } = await nodes.enrol(bytes);
-      const { node, chain, sealedBusSeed } = enrolled;
-      announcer.announce("node.joined", node, { attestor: "join_token" });
+    const enrol = async (kind: EnrolmentKind): Promise<Uint8Array> => {
+      const { enrolled, request } = await nodes.enrol(kind, bytes);
+      const { node, attestor, chain, sealedBusSeed } = enrolled;
+      announcer.announce("node.joined", node, { attestor });
       const state = this.#stateOf(node);
       return await reply(
         "enrol-reply",
@@ -103,9 +115,16 @@ export class Reception {
         signer,
       );
     };
-    return await this.#answer("enrol-request", { node: "", bytes }, () =>
-      this.#answers.of(claimOf(bytes).digest, enrol),
-    );
+    return await this.#answer(enrolmentKindOf, { node: "", bytes }, () => {
+      const claim = claimOf(bytes);
+      const kind = enrolmentKindOf(claim) ?? "enrol-request";
+      return this.#answers.of(claim.digest, () => enrol(kind));
+    });
+  }
+
+  /** A node was cut off: no answer from before is given again. */
+  forgetAnswers(): void {
+    this.#answers.clear();
   }
 
   /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
@@ -124,8 +143,13 @@ export class Reception {
     });
   }
 
+  /** Nothing more is recorded. */
+  stop(): void {
+    this.#refusals.stop();
+  }
+
   async #answer(
-    kind: NodeRequestKind | "enrol-request",
+    kindOf: (claim: Claim) => NodeRequestKind | EnrolmentKind | undefined,
     { node, bytes }: { readonly node: string; readonly bytes: Uint8Array },
     make: () => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
@@ -138,10 +162,11 @@ export class Reception {
       metrics.increment("herald_issuer_requests_refused_total", { code });
       const alarm = code === "KEY_RETIRED" ? { alarm: "retired-key" } : {};
       log.warn({ node, reason: reasonOf(thrown), ...alarm }, "request refused");
+      this.#noteRefusal(node, thrown);
       if (!(thrown instanceof Refusal)) throw thrown;
       const claim = claimOf(bytes);
       // A request that somebody carried to the wrong door is not refused: the one who made it would believe the answer.
-      if (claim.kind !== kind) throw thrown;
+      if (kindOf(claim) === undefined) throw thrown;
       // Bound to the request by the digest of what it claims to be, since nothing of it may be proven.
       return await reply(
         "refused",
@@ -149,6 +174,13 @@ export class Reception {
         signer,
       );
     }
+  }
+
+  /** What the issuer itself could not do is no refusal. */
+  #noteRefusal(nodeToken: string, thrown: unknown): void {
+    if (!(thrown instanceof Refusal || thrown instanceof EnvelopeError)) return;
+    const node = this.#options.state.get("node-record", recordKey(nodeToken))?.node ?? "";
+    this.#refusals.note({ node, code: thrown.code, reason: thrown.message });
   }
 
   async #admit<K extends NodeRequestKind>(

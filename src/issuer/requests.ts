@@ -50,12 +50,7 @@ export function admit<K extends NodeRequestKind>(
   },
 ): Admitted<K> {
   const { record, clock } = context;
-  if (record === undefined)
-    throw new Refusal(
-      "NODE_UNKNOWN",
-      "this issuer has no record of the node; enrol it again with a fresh join token",
-    );
-  if (record.banned) throw new Refusal("NODE_BANNED", "the node is banned");
+  refuseUnwelcome(record);
   let byNextKey = false;
   const request = openEnvelope(bytes, [kind], {
     keyFor(asked, signature) {
@@ -75,6 +70,23 @@ export function admit<K extends NodeRequestKind>(
     throw new Refusal("NODE_UNKNOWN", "the request names another node than its sender");
   refuseStale(payload.at, clock.now());
   return { request, record, byNextKey };
+}
+
+/**
+ * Nodes that this issuer does not know, has taken out or has banned get nothing. Asked at the door and again right before each signature, so that a
+ * ban holds for what was under way too (TM-N).
+ *
+ * @throws Refusal NODE_UNKNOWN, NODE_BANNED
+ */
+export function refuseUnwelcome(
+  record: NodeRecordState | undefined,
+): asserts record is NodeRecordState {
+  if (record === undefined || record.evictedAt !== undefined)
+    throw new Refusal(
+      "NODE_UNKNOWN",
+      "this issuer has no record of the node; enrol it again with a fresh join token",
+    );
+  if (record.banned) throw new Refusal("NODE_BANNED", "the node is banned");
 }
 
 // A field of values that are not ours, and goes with them: parsing a key costs as much as a signature, and a record is asked often.

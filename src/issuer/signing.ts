@@ -18,11 +18,13 @@ import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
 import type { IssuedEnds } from "./issued-ends.ts";
-import type { Admitted } from "./requests.ts";
+import { type Admitted, recordKeyOf, refuseUnwelcome } from "./requests.ts";
+import type { SignedState } from "./signed-state.ts";
 
 export interface SigningOptions {
   readonly trustDomain: TrustDomain;
   readonly signer: EnvelopeSigner;
+  readonly state: SignedState;
   readonly entries: Entries;
   readonly authorities: Authorities;
   readonly audit: AuditChain;
@@ -76,6 +78,7 @@ export class Signing {
       wanted.map((one) => one.linted),
       () => ({ kind: "svids-issued", node: node.node, svids: issued }),
     );
+    refuseUnwelcome(this.#options.state.get("node-record", recordKeyOf(node.node)));
     for (const { notAfter } of issued) this.#options.issued.note(node.node, authority.id, notAfter);
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);

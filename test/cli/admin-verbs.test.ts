@@ -159,9 +159,12 @@ describe("node", () => {
       acknowledgedAt: BigInt(noon - 1000),
       consumers: 2,
       svids: 3,
+      attestor: "join_token",
     };
     const gone = { ...node, spiffeId: "b", expiresAt: BigInt(noon - minute), acknowledgedAt: 0n };
-    using admin = await fakeAdmin({ listNodes: () => ({ nodes: [node, gone] }) });
+    using admin = await fakeAdmin({
+      listNodes: () => ({ nodes: [node, gone], nextPageToken: "" }),
+    });
     const ran = await herald(["node", "list", "--admin", admin.address]);
     expect(ran.out).toBe(
       `NODE                                     LABELS  STATE    SVIDS  CONSUMERS  ACKNOWLEDGED                   EXPIRES

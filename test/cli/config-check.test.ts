@@ -33,7 +33,7 @@ test("everything that is wrong is told at once, each with its line", async () =>
   expect(ran.code).toBe(2);
   expect(ran.err.split("\n")).toEqual([
     `herald: the configuration ${path} cannot be used`,
-    `  ${path}:5: cach: is not a key here; the keys are trustDomain, dir, name, socket, socketMode, issuerUrls, joinFile, cache, cacheKeyFile, http, sds, revocation, log`,
+    `  ${path}:5: cach: is not a key here; the keys are trustDomain, dir, name, socket, socketMode, issuerUrls, joinFile, attestor, cache, cacheKeyFile, http, sds, revocation, log`,
     `  ${path}:7: log.level: "loud" will not do; write debug or info or warn or error`,
     `  try: correct the lines named, then: herald config check ${path}`,
     "",

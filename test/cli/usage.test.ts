@@ -19,6 +19,11 @@ describe("every verb", () => {
 
   test("is one of those that the design names", () => {
     expect(verbs.map((verb) => verb.join(" ")).toSorted()).toEqual([
+      "audit export",
+      "audit node",
+      "audit show",
+      "audit tail",
+      "audit verify",
       "ca activate",
       "ca list",
       "ca prepare",
@@ -38,7 +43,11 @@ describe("every verb", () => {
       "init",
       "issuer",
       "node",
+      "node ban",
+      "node evict",
+      "node label",
       "node list",
+      "node show",
       "node token",
       "svid list",
       "svid mint",

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { token26, trustDomainToken } from "../../src/core/envelope/object-keys.ts";
 import type { BusRequest, IssuerBus, NodeBus } from "../../src/events/bus.ts";
 import { families, maxObjectBytes, requestKinds } from "../../src/events/subjects.ts";
+import { auditReading } from "./bus-audit.ts";
 import { BusRecorder, bytes, collect, never, text } from "./bus-recorder.ts";
 
 /** A bus to try: each call opens a new process' face of the same broker. */
@@ -39,6 +40,7 @@ export function busContract(title: string, open: () => Promise<BusRig>): void {
     describe("what nodes hear", () => hearing(world));
     describe("requests", () => requests(world));
     describe("audit and events", () => logs(world));
+    describe("reading the audit", () => auditReading(() => issuer));
   });
 }
 

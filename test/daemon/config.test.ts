@@ -80,6 +80,8 @@ describe("a good file", () => {
       keyType: "ec-p256",
       upstream: { type: "self-signed" },
       revocation: { crlLifeMs: 7 * 86_400_000, mintMaxTtlSeconds: 3600 },
+      attestors: { joinToken: true, x509pop: undefined },
+      audit: { checkpointEveryMs: 10_000, witnesses: [] },
       log: { level: "info" },
     });
   });
@@ -129,6 +131,7 @@ log: { level: debug }
       socketMode: 0o777,
       issuerUrls: ["https://issuer.example.org:8443"],
       joinFile: undefined,
+      attestor: undefined,
       cache: "sealed",
       cacheKeyFile: "/run/herald/cache.key",
       http: { listen: { host: "127.0.0.1", port: 0 } },

@@ -6,6 +6,7 @@ import { sealSecret } from "../../src/core/envelope/sealed-secret.ts";
 import { spkiOf } from "../../src/core/envelope/signers.ts";
 import { onlyKey } from "../../src/core/envelope/trust.ts";
 import { readCsr } from "../../src/core/x509/csr.ts";
+import { joinTokenProof } from "../../src/identity/enrolment-proof.ts";
 import { IdentityError } from "../../src/identity/error.ts";
 import { NodeIdentity } from "../../src/identity/node-identity.ts";
 import { nodeKey, pin, seeds, signers } from "../core/envelope/support/keys.ts";
@@ -81,7 +82,7 @@ class World extends Asking {
   }
 
   async enrol() {
-    return await NodeIdentity.enrol(this.options, join, "web-1");
+    return await NodeIdentity.enrol(this.options, joinTokenProof(join, "web-1"));
   }
 
   async resumed(): Promise<NodeIdentity> {
@@ -131,7 +132,10 @@ describe("enrolment", () => {
       sent.push(bytes);
       return await world.post(path, bytes);
     };
-    const { identity } = await NodeIdentity.enrol({ ...options, post }, join, "web-1");
+    const { identity } = await NodeIdentity.enrol(
+      { ...options, post },
+      joinTokenProof(join, "web-1"),
+    );
     const traffic = Buffer.concat(sent).toString("utf8");
     const payload = Buffer.from(
       (JSON.parse(traffic) as { payload: string }).payload,

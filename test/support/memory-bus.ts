@@ -4,6 +4,7 @@ import type {
   LogMessage,
   NodeBus,
   NodeListener,
+  ReadAuditOptions,
   RequestHandler,
   RequestKind,
   Service,
@@ -165,6 +166,16 @@ class MemoryIssuerBus implements IssuerBus {
 
   tailAudit(options: TailOptions): AsyncIterable<LogMessage> {
     return this.#bus.log("audit").tail(this.#untilClosed(options));
+  }
+
+  async *readAudit(options: ReadAuditOptions): AsyncGenerator<LogMessage, void, undefined> {
+    const subject = auditSubject(options.issuer);
+    await this.#reach();
+    const held = this.#bus.log("audit").messages.slice();
+    for (const message of held) {
+      if (options.signal.aborted) return;
+      if (message.sequence >= options.from && message.subject === subject) yield message;
+    }
   }
 
   async ensure(): Promise<readonly never[]> {

@@ -1,7 +1,8 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
+import type { WitnessSettings } from "../../src/issuer/audit-witnesses.ts";
 import { Issuer } from "../../src/issuer/issuer.ts";
-import type { IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
+import type { AttestorSettings, IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
 import type { UpstreamAuthority } from "../../src/issuer/ports.ts";
 import { selfSigned } from "../../src/issuer/self-signed.ts";
 import type { Clock } from "../../src/kit/clock.ts";
@@ -24,6 +25,8 @@ export interface SimulationIssuerOptions {
   readonly bus?: MemoryBus;
   readonly settings?: Partial<IssuerSettings>;
   readonly upstream?: UpstreamAuthority;
+  readonly attestors?: AttestorSettings;
+  readonly witnesses?: WitnessSettings;
 }
 
 /** The issuer's name on the memory bus. */
@@ -115,7 +118,7 @@ export class SimulationIssuer {
   }
 
   #ports(life: Life, bus: IssuerBus): IssuerOptions {
-    const { domain, clock, random } = this.#options;
+    const { domain, clock, random, attestors, witnesses } = this.#options;
     const { journal, keys, log } = this;
     const audit = this.audit.open();
     return {
@@ -127,6 +130,8 @@ export class SimulationIssuer {
       bus: { servers: ["tls://127.0.0.1:4222"], brokerPins: ["0".repeat(64)] },
       busSeed: Buffer.from("seed of the bus"),
       settings: { ...settings, ...this.#options.settings },
+      ...(attestors === undefined ? {} : { attestors }),
+      ...(witnesses === undefined ? {} : { witnesses }),
       journal: {
         append: (records) => life.does(() => journal.append(records)),
         load: () => life.does(() => journal.load()),

@@ -2,6 +2,7 @@ import { parseJoinString } from "../../src/core/envelope/join-string.ts";
 import { NodeService } from "../../src/daemon/node-service.ts";
 import type { NodeBus } from "../../src/events/bus.ts";
 import { EventsError } from "../../src/events/error.ts";
+import { joinTokenProof } from "../../src/identity/enrolment-proof.ts";
 import { IdentityError } from "../../src/identity/error.ts";
 import { IssuerClient } from "../../src/identity/issuer-client.ts";
 import { NodeIdentity, type NodeIdentityOptions } from "../../src/identity/node-identity.ts";
@@ -70,8 +71,7 @@ export class SimulationNode {
     const options = this.#identityOptions(this.#life);
     const { identity, state } = await NodeIdentity.enrol(
       options,
-      parseJoinString(joinString),
-      this.name,
+      joinTokenProof(parseJoinString(joinString), this.name),
     );
     await this.#run(this.#life, { identity, options, state });
   }

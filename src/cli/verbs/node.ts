@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import type { Node } from "../../wire/herald/v1/nodes.ts";
 import { labels } from "../argument-parsers.ts";
 import { isoOrNull, printMoment } from "../moment.ts";
-import { printLabels, table } from "../table.ts";
 import { addVerb, type Shop, withAdmin } from "../verb.ts";
+import { addNodeList } from "./node-list.ts";
+import { addNodeOrders } from "./node-orders.ts";
 
 interface AdminOptions {
   readonly admin?: string;
@@ -42,7 +42,8 @@ export function addNode(program: Command, shop: Shop): void {
     );
   });
   addToken(node, shop);
-  addList(node, shop);
+  addNodeList(node, shop);
+  addNodeOrders(node, shop);
 }
 
 function addToken(node: Command, { surroundings }: Shop): void {
@@ -81,59 +82,4 @@ function addToken(node: Command, { surroundings }: Shop): void {
       );
     }
   });
-}
-
-function addList(node: Command, { surroundings }: Shop): void {
-  const verb = withAdmin(
-    addVerb(node, {
-      name: "list",
-      description: "list the nodes that have enrolled",
-      examples: ["herald node list"],
-    }),
-  );
-  verb.action(async () => {
-    const { admin: flag, json } = verb.opts<AdminOptions>();
-    const { withIssuer } = await import("../admin-client.ts");
-    const { nodes } = await withIssuer(
-      flag,
-      surroundings,
-      async (admin) => await admin.listNodes(),
-    );
-    if (json === true) {
-      surroundings.out(`${JSON.stringify({ nodes: nodes.map(nodeJson) })}\n`);
-      return;
-    }
-    const now = surroundings.clock.now();
-    surroundings.out(
-      nodes.length === 0
-        ? "no node has enrolled; `herald node token --name NAME` makes a join string\n"
-        : table(
-            ["NODE", "LABELS", "STATE", "SVIDS", "CONSUMERS", "ACKNOWLEDGED", "EXPIRES"],
-            nodes.map((one) => nodeRow(one, now)),
-          ),
-    );
-  });
-}
-
-function nodeRow(node: Node, now: number): readonly string[] {
-  const state = node.banned ? "banned" : Number(node.expiresAt) < now ? "expired" : "live";
-  return [
-    node.spiffeId,
-    printLabels(node.labels),
-    state,
-    String(node.svids),
-    String(node.consumers),
-    printMoment(node.acknowledgedAt, now),
-    printMoment(node.expiresAt, now),
-  ];
-}
-
-function nodeJson(node: Node): unknown {
-  return {
-    ...node,
-    labels: Object.fromEntries(node.labels),
-    enrolledAt: isoOrNull(node.enrolledAt),
-    expiresAt: isoOrNull(node.expiresAt),
-    acknowledgedAt: isoOrNull(node.acknowledgedAt),
-  };
 }

@@ -1,11 +1,11 @@
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { constants, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { z } from "zod";
 import { parseCompactJson, printCompactJson } from "./compact-json.ts";
 import { EnvelopeError } from "./error.ts";
 import { base64, digest } from "./fields.ts";
 import {
   type Alg,
-  algOf,
+  algsOf,
   type Kind,
   kindOf,
   kinds,
@@ -18,8 +18,12 @@ import { keyIdOf, preAuthEncoding, sha256Hex } from "./pae.ts";
 export interface EnvelopeSigner {
   readonly keyId: string;
   readonly alg: Alg;
-  /** Members that the role wants beside the signature: `publicKey` for the root, `certificate` for control keys. */
-  readonly accompanied: { readonly publicKey?: string; readonly certificate?: string };
+  /** Members that the role wants beside the signature: `publicKey` for the root, `certificate` for control keys, `chain` (leaf first) for an operator's CA. */
+  readonly accompanied: {
+    readonly publicKey?: string;
+    readonly certificate?: string;
+    readonly chain?: readonly string[];
+  };
   sign(bytes: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -42,6 +46,7 @@ export interface ClaimedSignature {
   readonly sig: string;
   readonly publicKey?: string | undefined;
   readonly certificate?: string | undefined;
+  readonly chain?: readonly string[] | undefined;
 }
 
 /** A payload whose signature held. */
@@ -62,10 +67,11 @@ const envelopeShape = z.strictObject({
     .array(
       z.strictObject({
         keyid: digest,
-        alg: z.enum(["EdDSA", "ES256"]),
+        alg: z.enum(["EdDSA", "ES256", "ES384", "PS256"]),
         sig: base64,
         publicKey: base64.optional(),
         certificate: base64.optional(),
+        chain: z.array(base64).min(1).max(8).optional(),
       }),
     )
     .min(1)
@@ -157,17 +163,25 @@ export function claimOf(bytes: Uint8Array): Claim {
 export function verifyingKey(spki: Uint8Array, alg: Alg): VerifyingKey {
   try {
     const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    const isFit =
-      alg === "EdDSA"
-        ? key.asymmetricKeyType === "ed25519"
-        : key.asymmetricKeyDetails?.namedCurve === "prime256v1";
-    if (!isFit) throw new RangeError(`key is not one for ${alg}`);
+    if (algOfKey(key) !== alg) throw new RangeError(`key is not one for ${alg}`);
     return { keyId: keyIdOf(spki), alg, key };
   } catch (cause) {
     throw new EnvelopeError("ENVELOPE_SIGNER", "public key is unreadable or of another algorithm", {
       cause,
     });
   }
+}
+
+/** Below this RSA is refused (NIST SP 800-131A). */
+const leastRsaBits = 2048;
+
+/** The one algorithm that a key signs envelopes with; undefined for keys that sign none. */
+export function algOfKey(key: KeyObject): Alg | undefined {
+  const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === "ed25519") return "EdDSA";
+  if (key.asymmetricKeyType === "rsa") return modulusLength >= leastRsaBits ? "PS256" : undefined;
+  if (namedCurve === "prime256v1") return "ES256";
+  return namedCurve === "secp384r1" ? "ES384" : undefined;
 }
 
 function readEnvelope(bytes: Uint8Array): z.infer<typeof envelopeShape> {
@@ -188,15 +202,15 @@ function provenSigner(
   let refusal: unknown;
   for (const signature of claim.signatures) {
     try {
-      if (signature.alg !== algOf(kind)) {
+      if (!algsOf(kind).includes(signature.alg)) {
         throw new EnvelopeError(
           "ENVELOPE_SIGNER",
-          `a ${kind} is signed with ${algOf(kind)}, not ${signature.alg}`,
+          `a ${kind} is signed with ${algsOf(kind).join(" or ")}, not ${signature.alg}`,
         );
       }
       const found = claim.keys.keyFor(kind, signature);
-      if (found.keyId === signature.keyid && signatureHolds(found, claim.signed, signature.sig))
-        return found.keyId;
+      const isMeant = found.keyId === signature.keyid && found.alg === signature.alg;
+      if (isMeant && signatureHolds(found, claim.signed, signature.sig)) return found.keyId;
       throw new EnvelopeError(
         "ENVELOPE_SIGNATURE",
         `signature of the ${kind} does not hold for key ${found.keyId.slice(0, 16)}`,
@@ -208,11 +222,28 @@ function provenSigner(
   throw refusal;
 }
 
-function signatureHolds(found: VerifyingKey, signed: Uint8Array, sig: string): boolean {
-  const signature = Buffer.from(sig, "base64");
-  return found.alg === "EdDSA"
-    ? verify(null, signed, found.key, signature)
-    : verify("sha256", signed, { key: found.key, dsaEncoding: "ieee-p1363" }, signature);
+function signatureHolds({ alg, key }: VerifyingKey, signed: Uint8Array, sig: string): boolean {
+  const { hash, ...how } = signingScheme(alg);
+  return verify(hash, signed, { key, ...how }, Buffer.from(sig, "base64"));
+}
+
+/** How node:crypto signs and verifies with an algorithm. */
+export function signingScheme(alg: Alg): {
+  readonly hash: string | null;
+  readonly dsaEncoding?: "ieee-p1363";
+  readonly padding?: number;
+  readonly saltLength?: number;
+} {
+  switch (alg) {
+    case "EdDSA":
+      return { hash: null };
+    case "ES256":
+      return { hash: "sha256", dsaEncoding: "ieee-p1363" };
+    case "ES384":
+      return { hash: "sha384", dsaEncoding: "ieee-p1363" };
+    case "PS256":
+      return { hash: "sha256", padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
+  }
 }
 
 function readPayload<K extends Kind>(kind: K, body: Uint8Array): Payloads[K] {

@@ -16,6 +16,7 @@ import type {
   Ack,
   AckReply,
   AuditAction,
+  AuditCheckpoint,
   AuditRecord,
   AuthorityUse,
   BusAccess,
@@ -36,6 +37,7 @@ import type {
   SignResult,
   StateReply,
   StateRequest,
+  X509PopEnrolRequest,
 } from "./payloads.ts";
 
 /** The written shape of requests, replies and audit records. */
@@ -65,6 +67,15 @@ export const enrolRequest: z.ZodType<EnrolRequest> = z.strictObject({
   ...stamped,
   token,
   nodeName: token,
+  pin: digest,
+  nonce: token,
+  csr: base64,
+  sealingKey: base64,
+});
+
+export const x509PopEnrolRequest: z.ZodType<X509PopEnrolRequest> = z.strictObject({
+  ...stamped,
+  certificate: digest,
   pin: digest,
   nonce: token,
   csr: base64,
@@ -145,6 +156,8 @@ export const refused: z.ZodType<Refused> = z.strictObject({
     "NODE_NAME",
     "CSR_INVALID",
     "RENEWAL_TOO_LATE",
+    "ATTESTOR_OFF",
+    "CERTIFICATE_INVALID",
     "ISSUER_BEHIND",
     "NOT_LEADER",
   ]),
@@ -231,7 +244,12 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
     svids: z.array(z.strictObject({ serial: text, authority: token })),
     by: operator.nullable(),
   }),
-  z.strictObject({ kind: z.literal("request-refused"), node: text, code: text, reason: text }),
+  z.strictObject({
+    kind: z.literal("request-refused"),
+    since: time,
+    refused: z.array(z.strictObject({ node: text, code: text, reason: text, count })).max(64),
+    others: count,
+  }),
   z.strictObject({ kind: z.literal("admin"), verb: text, subject: text, by: operator }),
   z.strictObject({
     kind: z.literal("authority"),
@@ -247,4 +265,11 @@ export const auditRecord: z.ZodType<AuditRecord> = z.strictObject({
   n: uint64,
   prev: digest,
   action: auditAction,
+});
+
+export const auditCheckpoint: z.ZodType<AuditCheckpoint> = z.strictObject({
+  ...stamped,
+  issuer: spiffeId,
+  n: uint64,
+  digest,
 });

@@ -5,10 +5,10 @@ import type * as Payload from "./payloads.ts";
 import * as state from "./state-shapes.ts";
 
 /** Who may sign a kind. */
-export type Role = "root" | "control" | "token" | "node";
+export type Role = "root" | "control" | "token" | "node" | "operator-ca";
 
-/** As JOSE names them (RFC 7518, RFC 8037); `ES256` is raw `r || s`. */
-export type Alg = "EdDSA" | "ES256";
+/** As JOSE names them (RFC 7518, RFC 8037); `ES256` and `ES384` are raw `r || s`, `PS256` has a salt as long as its hash. */
+export type Alg = "EdDSA" | "ES256" | "ES384" | "PS256";
 
 /** Each kind's contents. */
 export interface Payloads {
@@ -27,6 +27,7 @@ export interface Payloads {
   readonly term: Payload.TermState;
   readonly head: Payload.Head;
   readonly "enrol-request": Payload.EnrolRequest;
+  readonly "x509pop-enrol-request": Payload.X509PopEnrolRequest;
   readonly "enrol-reply": Payload.EnrolReply;
   readonly "renew-request": Payload.RenewRequest;
   readonly "renew-reply": Payload.RenewReply;
@@ -39,6 +40,7 @@ export interface Payloads {
   readonly refused: Payload.Refused;
   readonly busy: Payload.Busy;
   readonly "audit-record": Payload.AuditRecord;
+  readonly "audit-checkpoint": Payload.AuditCheckpoint;
 }
 
 /** The names between prefix and suffix of a payload type. */
@@ -66,6 +68,7 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   term: { role: "control", shape: state.termState },
   head: { role: "control", shape: state.head },
   "enrol-request": { role: "token", shape: exchange.enrolRequest },
+  "x509pop-enrol-request": { role: "operator-ca", shape: exchange.x509PopEnrolRequest },
   "enrol-reply": { role: "control", shape: exchange.enrolReply },
   "renew-request": { role: "node", shape: exchange.renewRequest },
   "renew-reply": { role: "control", shape: exchange.renewReply },
@@ -78,18 +81,21 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   refused: { role: "control", shape: exchange.refused },
   busy: { role: "control", shape: exchange.busy },
   "audit-record": { role: "control", shape: exchange.auditRecord },
+  "audit-checkpoint": { role: "control", shape: exchange.auditCheckpoint },
 };
 
-const algOfRole: Readonly<Record<Role, Alg>> = {
-  root: "EdDSA",
-  control: "EdDSA",
-  token: "EdDSA",
-  node: "ES256",
+/** Herald's own keys have one algorithm each. The operator's certificates have what their CA gave them, and the key tells which. */
+const algsOfRole: Readonly<Record<Role, readonly Alg[]>> = {
+  root: ["EdDSA"],
+  control: ["EdDSA"],
+  token: ["EdDSA"],
+  node: ["ES256"],
+  "operator-ca": ["ES256", "ES384", "PS256"],
 };
 
-/** The one algorithm that a kind may be signed with: its role decides. */
-export function algOf(kind: Kind): Alg {
-  return algOfRole[kinds[kind].role];
+/** The algorithms that a kind may be signed with: its role decides. */
+export function algsOf(kind: Kind): readonly Alg[] {
+  return algsOfRole[kinds[kind].role];
 }
 
 const prefix = "application/vnd.herald.";

@@ -126,6 +126,8 @@ export interface NodeRecordState extends StateObject {
   readonly enrolledAt: number;
   /** notAfter of the newest node SVID. */
   readonly expiresAt: number;
+  /** When an operator took the node out; it is `banned` from then on, and may enrol anew. Absent: it is in. */
+  readonly evictedAt?: number | undefined;
 }
 
 /**
@@ -157,6 +159,8 @@ export interface Head extends Stamped {
   readonly viewEveryMs: number;
   readonly ackSpreadMs: number;
   readonly expires: number;
+  /** Where the issuer's audit chain stands: whoever keeps a head can tell later that the chain was rewritten. Absent before the first record. */
+  readonly audit?: AuditPoint | undefined;
 }
 
 /** The newest head somebody saw, as told in requests: an issuer that is shown a higher one than its own must not go on signing. */
@@ -170,6 +174,20 @@ export interface HeadRef {
 export interface EnrolRequest extends Stamped {
   readonly token: string;
   readonly nodeName: string;
+  readonly pin: string;
+  readonly nonce: string;
+  readonly csr: string;
+  /** X25519, SubjectPublicKeyInfo. */
+  readonly sealingKey: string;
+}
+
+/**
+ * A new node asks to be let in by a certificate of the operator's CA; signed with that certificate's key, the chain beside the signature. Which node
+ * it is, the certificate says, and nothing else.
+ */
+export interface X509PopEnrolRequest extends Stamped {
+  /** SHA-256 of the leaf, DER: of two certificates for one key this one is meant. */
+  readonly certificate: string;
   readonly pin: string;
   readonly nonce: string;
   readonly csr: string;
@@ -266,6 +284,8 @@ export type RefusalCode =
   | "NODE_NAME"
   | "CSR_INVALID"
   | "RENEWAL_TOO_LATE"
+  | "ATTESTOR_OFF"
+  | "CERTIFICATE_INVALID"
   | "ISSUER_BEHIND"
   | "NOT_LEADER";
 
@@ -337,6 +357,16 @@ export type Operator =
   | { readonly kind: "unix"; readonly uid: number; readonly pid: number }
   | { readonly kind: "svid"; readonly id: SpiffeId; readonly serial: string };
 
+/** Refusals of one kind to one sender, told together: a flood of them is one line. */
+export interface RefusedRequests {
+  /** SPIFFE ID of the node in whose name the requests came, which they need not have proven; empty for a stranger. */
+  readonly node: string;
+  readonly code: string;
+  /** Of the first of them. */
+  readonly reason: string;
+  readonly count: number;
+}
+
 /** What an audit record is about. */
 export type AuditAction =
   | {
@@ -381,9 +411,10 @@ export type AuditAction =
     }
   | {
       readonly kind: "request-refused";
-      readonly node: string;
-      readonly code: string;
-      readonly reason: string;
+      readonly since: number;
+      readonly refused: readonly RefusedRequests[];
+      /** Refusals that no line of `refused` had room for. */
+      readonly others: number;
     }
   | {
       readonly kind: "admin";
@@ -406,3 +437,13 @@ export interface AuditRecord extends Stamped {
   readonly prev: string;
   readonly action: AuditAction;
 }
+
+/** One record of an issuer's chain, and with it all before: each names the digest of the one before. */
+export interface AuditPoint {
+  readonly issuer: SpiffeId;
+  readonly n: bigint;
+  readonly digest: string;
+}
+
+/** What an external witness is given to keep. */
+export interface AuditCheckpoint extends Stamped, AuditPoint {}

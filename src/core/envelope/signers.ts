@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
-import type { EnvelopeSigner } from "./envelope.ts";
+import { algOfKey, type EnvelopeSigner, signingScheme } from "./envelope.ts";
+import { EnvelopeError } from "./error.ts";
 import type { Alg } from "./kinds.ts";
 import { keyIdOf } from "./pae.ts";
 
@@ -30,17 +31,36 @@ export function nodeSigner(privateKey: KeyObject): EnvelopeSigner {
   return localSigner(privateKey, "ES256", {});
 }
 
+/**
+ * The signer of a certificate of the operator's CA: proves possession of its key. `chain` is DER, leaf first.
+ *
+ * @throws EnvelopeError ENVELOPE_SIGNER for a key that is neither P-256, P-384 nor RSA of 2048 bits
+ */
+export function certificateSigner(
+  privateKey: KeyObject,
+  chain: readonly Uint8Array[],
+): EnvelopeSigner {
+  const alg = algOfKey(createPublicKey(privateKey));
+  if (alg === undefined || alg === "EdDSA")
+    throw new EnvelopeError(
+      "ENVELOPE_SIGNER",
+      "the certificate's key is neither ECDSA on P-256 or P-384 nor RSA of at least 2048 bits; issue it with one of them",
+    );
+  return localSigner(privateKey, alg, {
+    chain: chain.map((der) => Buffer.from(der).toString("base64")),
+  });
+}
+
 function localSigner(
   privateKey: KeyObject,
   alg: Alg,
   accompanied: EnvelopeSigner["accompanied"],
 ): EnvelopeSigner {
-  const hash = alg === "EdDSA" ? null : "sha256";
+  const { hash, ...how } = signingScheme(alg);
   return {
     keyId: keyIdOf(spkiOf(privateKey)),
     alg,
     accompanied,
-    sign: (bytes) =>
-      Promise.resolve(sign(hash, bytes, { key: privateKey, dsaEncoding: "ieee-p1363" })),
+    sign: (bytes) => Promise.resolve(sign(hash, bytes, { key: privateKey, ...how })),
   };
 }

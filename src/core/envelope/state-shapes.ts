@@ -141,6 +141,7 @@ export const nodeRecordState: z.ZodType<NodeRecordState> = z.strictObject({
   banned: z.boolean(),
   enrolledAt: time,
   expiresAt: time,
+  evictedAt: time.optional(),
 });
 
 export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
@@ -198,4 +199,5 @@ export const head: z.ZodType<Head> = z.strictObject({
   viewEveryMs: count,
   ackSpreadMs: count,
   expires: time,
+  audit: z.strictObject({ issuer: spiffeId, n: uint64, digest }).optional(),
 });

@@ -59,6 +59,7 @@ export class ControlTrust {
         return this.#controlKey(signature, now);
       case "token":
       case "node":
+      case "operator-ca":
         throw new EnvelopeError(
           "ENVELOPE_SIGNER",
           `a ${kind} is signed by a ${role} key, which the control root does not vouch for`,
@@ -118,8 +119,8 @@ export class ControlTrust {
   }
 }
 
-/** A finder that knows one key, for one role: a token's or a node's. */
-export function onlyKey(role: "token" | "node", key: VerifyingKey): KeyFinder {
+/** A finder that knows one key, for one role that the control root does not vouch for. */
+export function onlyKey(role: "token" | "node" | "operator-ca", key: VerifyingKey): KeyFinder {
   return {
     keyFor(kind) {
       if (kinds[kind].role !== role)

@@ -8,6 +8,7 @@ import type {
   Finding,
   IssuerBus,
   LogMessage,
+  ReadAuditOptions,
   RequestHandler,
   Service,
   TailOptions,
@@ -35,7 +36,7 @@ import { examine } from "./doctor.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import { failure } from "./failures.ts";
 import { LinearWrites } from "./linear-writes.ts";
-import { newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
+import { messagesOf, newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
 import { ensureStreams, type StreamOptions } from "./streams.ts";
 import { tail } from "./tail.ts";
 
@@ -168,6 +169,17 @@ class NatsIssuerBus implements IssuerBus {
 
   tailAudit(options: TailOptions): AsyncIterable<LogMessage> {
     return this.#tail(auditStream, options);
+  }
+
+  async *readAudit(options: ReadAuditOptions): AsyncGenerator<LogMessage, void, undefined> {
+    const subject = auditSubject(options.issuer);
+    const { clock } = this.#options;
+    const connection = this.#connection;
+    try {
+      yield* messagesOf({ connection, stream: auditStream, clock, subject, ...options });
+    } catch (thrown) {
+      throw failure(thrown, { what: `read ${subject}` });
+    }
   }
 
   ensure(): Promise<readonly Drift[]> {

@@ -54,6 +54,33 @@ export async function newestOfEach(
   return newest;
 }
 
+/**
+ * The messages of one subject of a stream from sequence `from` on, up to the newest as of the call, in order. A page is read when the one before was
+ * taken, so memory holds one page.
+ * @yields each message
+ * @throws EventsError BUS_TIMEOUT, BUS_UNREACHABLE; and what nats.js throws
+ */
+export async function* messagesOf(
+  options: ReadOptions & {
+    readonly subject: string;
+    readonly from: number;
+    readonly signal: AbortSignal;
+  },
+): AsyncGenerator<StoredMessage, void, undefined> {
+  const { connection, stream, subject, signal } = options;
+  const last = (await newestMessage(connection.nats(), { stream, subject }))?.sequence ?? 0;
+  const ended = (): boolean => signal.aborted;
+  for (let next = options.from; next <= last && !ended(); ) {
+    const { messages } = await readPage(options, next, subject);
+    next = following(messages, next);
+    for (const message of messages) {
+      if (message.sequence > last || ended()) return;
+      yield message;
+    }
+    if (messages.length === 0) return;
+  }
+}
+
 /** Where to read on. A broker whose sequences do not grow would keep us reading for ever. */
 function following(messages: readonly StoredMessage[], from: number): number {
   const last = messages.at(-1)?.sequence ?? from;
@@ -109,8 +136,12 @@ interface Page {
   readonly pending: number;
 }
 
-/** Up to 1,000 messages from sequence `from` on. Ours and not nats.js' `getBatch`, which waits for ever when the end is withheld. */
-function readPage({ connection, stream, clock }: ReadOptions, from: number): Promise<Page> {
+/** Up to 1,000 messages from sequence `from` on, of all subjects or of one. Ours and not nats.js' `getBatch`, which waits for ever when the end is withheld. */
+function readPage(
+  { connection, stream, clock }: ReadOptions,
+  from: number,
+  subject?: string,
+): Promise<Page> {
   const nats = connection.nats();
   const messages: StoredMessage[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<Page>();
@@ -136,9 +167,9 @@ function readPage({ connection, stream, clock }: ReadOptions, from: number): Pro
   void subscription.closed.then(() =>
     reject(new EventsError("BUS_UNREACHABLE", `the connection broke while reading ${stream}`)),
   );
-  nats.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify({ seq: from, batch }), {
-    reply: inbox,
-  });
+  // A batch with a subject begins with the first message of it at or after `seq`.
+  const wanted = { seq: from, batch, ...(subject === undefined ? {} : { next_by_subj: subject }) };
+  nats.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(wanted), { reply: inbox });
   return promise.finally(() => {
     stall.cancel();
     subscription.unsubscribe();

@@ -8,6 +8,7 @@ import {
   status,
 } from "@grpc/grpc-js";
 import * as admin from "../../../src/wire/herald/v1/admin.ts";
+import * as audit from "../../../src/wire/herald/v1/audit.ts";
 import * as authorities from "../../../src/wire/herald/v1/authorities.ts";
 import * as entries from "../../../src/wire/herald/v1/entries.ts";
 import * as nodes from "../../../src/wire/herald/v1/nodes.ts";
@@ -22,6 +23,10 @@ export interface Script {
   readonly deleteEntry?: Answer<entries.DeleteEntryRequest, entries.DeleteEntryResponse>;
   readonly createJoinToken?: Answer<nodes.CreateJoinTokenRequest, nodes.CreateJoinTokenResponse>;
   readonly listNodes?: Answer<nodes.ListNodesRequest, nodes.ListNodesResponse>;
+  readonly getNode?: Answer<nodes.GetNodeRequest, nodes.GetNodeResponse>;
+  readonly labelNode?: Answer<nodes.LabelNodeRequest, nodes.LabelNodeResponse>;
+  readonly banNode?: Answer<nodes.BanNodeRequest, nodes.BanNodeResponse>;
+  readonly evictNode?: Answer<nodes.EvictNodeRequest, nodes.EvictNodeResponse>;
   readonly listAuthorities?: Answer<
     authorities.ListAuthoritiesRequest,
     authorities.ListAuthoritiesResponse
@@ -66,6 +71,8 @@ export interface Script {
   readonly getSvid?: Answer<svids.GetSvidRequest, svids.GetSvidResponse>;
   readonly revokeSvids?: Answer<svids.RevokeSvidsRequest, svids.RevokeSvidsResponse>;
   readonly mintSvid?: Answer<svids.MintSvidRequest, svids.MintSvidResponse>;
+  readonly describeAudit?: Answer<audit.DescribeAuditRequest, audit.DescribeAuditResponse>;
+  readonly readAudit?: Stream<audit.ReadAuditRequest, audit.ReadAuditResponse>;
   readonly tailEvents?: Stream<admin.TailEventsRequest, admin.TailEventsResponse>;
 }
 
@@ -112,6 +119,10 @@ export async function fakeAdmin(
   server.addService(nodes.NodeServiceClient.service, {
     createJoinToken: unary(script.createJoinToken),
     listNodes: unary(script.listNodes),
+    getNode: unary(script.getNode),
+    labelNode: unary(script.labelNode),
+    banNode: unary(script.banNode),
+    evictNode: unary(script.evictNode),
   });
   server.addService(authorities.AuthorityServiceClient.service, {
     listAuthorities: unary(script.listAuthorities),
@@ -130,6 +141,10 @@ export async function fakeAdmin(
     getSvid: unary(script.getSvid),
     revokeSvids: unary(script.revokeSvids),
     mintSvid: unary(script.mintSvid),
+  });
+  server.addService(audit.AuditServiceClient.service, {
+    describeAudit: unary(script.describeAudit),
+    readAudit: streaming(script.readAudit),
   });
   const path = join(folder.path, "admin.sock");
   await listen(server, path);

@@ -34,7 +34,7 @@ export interface Office {
 /** Opens one. With a crash, its first start dies in that write, and the second one is the one that is open. */
 export async function openOffice(
   settings: Partial<IssuerSettings> = {},
-  parts: Pick<SimulationIssuerOptions, "upstream"> & { readonly crash?: JournalCrash } = {},
+  parts: Partial<SimulationIssuerOptions> & { readonly crash?: JournalCrash } = {},
 ): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());

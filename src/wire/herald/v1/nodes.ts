@@ -46,6 +46,8 @@ export interface Node {
   readonly acknowledgedAt: bigint;
   readonly consumers: number;
   readonly svids: number;
+  /** By what it proved who it is: join_token, x509pop. */
+  readonly attestor: string;
 }
 
 export interface Node_LabelsEntry {
@@ -54,10 +56,104 @@ export interface Node_LabelsEntry {
 }
 
 export interface ListNodesRequest {
+  /** All must match. */
+  readonly labels: Map<string, string>;
+  readonly banned?:
+    | boolean
+    | undefined;
+  /** Empty for any. */
+  readonly attestor: string;
+  /** Milliseconds since the epoch; only nodes whose newest SVID ends before. 0 for any. */
+  readonly expiringBefore: bigint;
+  /** At most 1000; 0 for 100. */
+  readonly pageSize: number;
+  /** next_page_token of the answer before; empty for the first page. */
+  readonly pageToken: string;
+}
+
+export interface ListNodesRequest_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface ListNodesResponse {
   readonly nodes: readonly Node[];
+  /** Empty when there are no more. */
+  readonly nextPageToken: string;
+}
+
+export interface GetNodeRequest {
+  readonly id: string;
+}
+
+export interface GetNodeResponse {
+  readonly node:
+    | Node
+    | undefined;
+  /** Key ids: SHA-256 of the SubjectPublicKeyInfo, hex. */
+  readonly currentKey: string;
+  /** Certified by the last renewal and not used yet; empty for none. */
+  readonly nextKey: string;
+  readonly retiredKeys: readonly string[];
+  readonly consumers: readonly NodeConsumer[];
+  readonly authorities: readonly NodeAuthority[];
+  /** Versions of signed objects that it has applied, as epoch.term.seq, by object key. */
+  readonly applied: Map<string, string>;
+}
+
+export interface GetNodeResponse_AppliedEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** An SDS or Workload API stream that the node feeds. */
+export interface NodeConsumer {
+  readonly id: string;
+  readonly kind: string;
+  readonly connected: boolean;
+  /** What it refused last and has not accepted since; empty for nothing. */
+  readonly refusal: string;
+}
+
+/** Live SVIDs of the node by the authority that signed them. */
+export interface NodeAuthority {
+  /** Subject key id, hex. */
+  readonly subjectKeyId: string;
+  readonly svids: number;
+  /** When the last of them expires. */
+  readonly until: bigint;
+}
+
+export interface LabelNodeRequest {
+  readonly id: string;
+  readonly set: Map<string, string>;
+  readonly remove: readonly string[];
+}
+
+export interface LabelNodeRequest_SetEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface LabelNodeResponse {
+  readonly node: Node | undefined;
+}
+
+export interface BanNodeRequest {
+  readonly id: string;
+}
+
+export interface BanNodeResponse {
+  readonly node: Node | undefined;
+}
+
+export interface EvictNodeRequest {
+  readonly id: string;
+}
+
+export interface EvictNodeResponse {
+  /** As it was. */
+  readonly node: Node | undefined;
 }
 
 function createBaseCreateJoinTokenRequest(): CreateJoinTokenRequest {
@@ -309,6 +405,7 @@ function createBaseNode(): Node {
     acknowledgedAt: 0n,
     consumers: 0,
     svids: 0,
+    attestor: "",
   };
 }
 
@@ -346,6 +443,9 @@ export const Node: MessageFns<Node> = {
     }
     if (message.svids !== 0) {
       writer.uint32(64).uint32(message.svids);
+    }
+    if (message.attestor !== "") {
+      writer.uint32(74).string(message.attestor);
     }
     return writer;
   },
@@ -430,6 +530,14 @@ export const Node: MessageFns<Node> = {
             message.svids = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.attestor = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -467,6 +575,7 @@ export const Node: MessageFns<Node> = {
       : 0n;
     message.consumers = object.consumers ?? 0;
     message.svids = object.svids ?? 0;
+    message.attestor = object.attestor ?? "";
     return message;
   },
 };
@@ -539,11 +648,32 @@ export const Node_LabelsEntry: MessageFns<Node_LabelsEntry> = {
 };
 
 function createBaseListNodesRequest(): ListNodesRequest {
-  return {};
+  return { labels: new Map(), banned: undefined, attestor: "", expiringBefore: 0n, pageSize: 0, pageToken: "" };
 }
 
 export const ListNodesRequest: MessageFns<ListNodesRequest> = {
-  encode(_: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListNodesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    message.labels.forEach((value, key) => {
+      ListNodesRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    if (message.banned !== undefined) {
+      writer.uint32(16).bool(message.banned);
+    }
+    if (message.attestor !== "") {
+      writer.uint32(26).string(message.attestor);
+    }
+    if (message.expiringBefore !== 0n) {
+      if (BigInt.asIntN(64, message.expiringBefore) !== message.expiringBefore) {
+        throw new globalThis.Error("value provided for field message.expiringBefore of type int64 too large");
+      }
+      writer.uint32(32).int64(message.expiringBefore);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(40).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(50).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -560,6 +690,57 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = ListNodesRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.labels.set(entry1.key, entry1.value);
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.banned = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.attestor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expiringBefore = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -575,20 +756,106 @@ export const ListNodesRequest: MessageFns<ListNodesRequest> = {
   create(base?: DeepPartial<ListNodesRequest>): ListNodesRequest {
     return ListNodesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListNodesRequest>): ListNodesRequest {
+  fromPartial(object: DeepPartial<ListNodesRequest>): ListNodesRequest {
     const message = createBaseListNodesRequest() as any;
+    message.labels = (() => {
+      const m = new Map();
+      (object.labels as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    message.banned = object.banned ?? undefined;
+    message.attestor = object.attestor ?? "";
+    message.expiringBefore = (object.expiringBefore !== undefined && object.expiringBefore !== null)
+      ? BigInt(object.expiringBefore)
+      : 0n;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListNodesRequest_LabelsEntry(): ListNodesRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ListNodesRequest_LabelsEntry: MessageFns<ListNodesRequest_LabelsEntry> = {
+  encode(message: ListNodesRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListNodesRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListNodesRequest_LabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListNodesRequest_LabelsEntry>): ListNodesRequest_LabelsEntry {
+    return ListNodesRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListNodesRequest_LabelsEntry>): ListNodesRequest_LabelsEntry {
+    const message = createBaseListNodesRequest_LabelsEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function createBaseListNodesResponse(): ListNodesResponse {
-  return { nodes: [] };
+  return { nodes: [], nextPageToken: "" };
 }
 
 export const ListNodesResponse: MessageFns<ListNodesResponse> = {
   encode(message: ListNodesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.nodes) {
       Node.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -614,6 +881,14 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
             message.nodes.push(Node.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -632,11 +907,885 @@ export const ListNodesResponse: MessageFns<ListNodesResponse> = {
   fromPartial(object: DeepPartial<ListNodesResponse>): ListNodesResponse {
     const message = createBaseListNodesResponse() as any;
     message.nodes = object.nodes?.map((e) => Node.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
 
-/** Which machines may ask for SVIDs. */
+function createBaseGetNodeRequest(): GetNodeRequest {
+  return { id: "" };
+}
+
+export const GetNodeRequest: MessageFns<GetNodeRequest> = {
+  encode(message: GetNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNodeRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetNodeRequest>): GetNodeRequest {
+    return GetNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetNodeRequest>): GetNodeRequest {
+    const message = createBaseGetNodeRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetNodeResponse(): GetNodeResponse {
+  return {
+    node: undefined,
+    currentKey: "",
+    nextKey: "",
+    retiredKeys: [],
+    consumers: [],
+    authorities: [],
+    applied: new Map(),
+  };
+}
+
+export const GetNodeResponse: MessageFns<GetNodeResponse> = {
+  encode(message: GetNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    if (message.currentKey !== "") {
+      writer.uint32(18).string(message.currentKey);
+    }
+    if (message.nextKey !== "") {
+      writer.uint32(26).string(message.nextKey);
+    }
+    for (const v of message.retiredKeys) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.consumers) {
+      NodeConsumer.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.authorities) {
+      NodeAuthority.encode(v!, writer.uint32(50).fork()).join();
+    }
+    message.applied.forEach((value, key) => {
+      GetNodeResponse_AppliedEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNodeResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.currentKey = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextKey = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.retiredKeys.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.consumers.push(NodeConsumer.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.authorities.push(NodeAuthority.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            const entry7 = GetNodeResponse_AppliedEntry.decode(reader, reader.uint32());
+            if (entry7.value !== undefined) {
+              message.applied.set(entry7.key, entry7.value);
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetNodeResponse>): GetNodeResponse {
+    return GetNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetNodeResponse>): GetNodeResponse {
+    const message = createBaseGetNodeResponse() as any;
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    message.currentKey = object.currentKey ?? "";
+    message.nextKey = object.nextKey ?? "";
+    message.retiredKeys = object.retiredKeys?.map((e) => e) || [];
+    message.consumers = object.consumers?.map((e) => NodeConsumer.fromPartial(e)) || [];
+    message.authorities = object.authorities?.map((e) => NodeAuthority.fromPartial(e)) || [];
+    message.applied = (() => {
+      const m = new Map();
+      (object.applied as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    return message;
+  },
+};
+
+function createBaseGetNodeResponse_AppliedEntry(): GetNodeResponse_AppliedEntry {
+  return { key: "", value: "" };
+}
+
+export const GetNodeResponse_AppliedEntry: MessageFns<GetNodeResponse_AppliedEntry> = {
+  encode(message: GetNodeResponse_AppliedEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetNodeResponse_AppliedEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetNodeResponse_AppliedEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetNodeResponse_AppliedEntry>): GetNodeResponse_AppliedEntry {
+    return GetNodeResponse_AppliedEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetNodeResponse_AppliedEntry>): GetNodeResponse_AppliedEntry {
+    const message = createBaseGetNodeResponse_AppliedEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseNodeConsumer(): NodeConsumer {
+  return { id: "", kind: "", connected: false, refusal: "" };
+}
+
+export const NodeConsumer: MessageFns<NodeConsumer> = {
+  encode(message: NodeConsumer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.connected !== false) {
+      writer.uint32(24).bool(message.connected);
+    }
+    if (message.refusal !== "") {
+      writer.uint32(34).string(message.refusal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeConsumer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeConsumer() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NodeConsumer>): NodeConsumer {
+    return NodeConsumer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeConsumer>): NodeConsumer {
+    const message = createBaseNodeConsumer() as any;
+    message.id = object.id ?? "";
+    message.kind = object.kind ?? "";
+    message.connected = object.connected ?? false;
+    message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBaseNodeAuthority(): NodeAuthority {
+  return { subjectKeyId: "", svids: 0, until: 0n };
+}
+
+export const NodeAuthority: MessageFns<NodeAuthority> = {
+  encode(message: NodeAuthority, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subjectKeyId !== "") {
+      writer.uint32(10).string(message.subjectKeyId);
+    }
+    if (message.svids !== 0) {
+      writer.uint32(16).uint32(message.svids);
+    }
+    if (message.until !== 0n) {
+      if (BigInt.asIntN(64, message.until) !== message.until) {
+        throw new globalThis.Error("value provided for field message.until of type int64 too large");
+      }
+      writer.uint32(24).int64(message.until);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeAuthority {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeAuthority() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subjectKeyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.svids = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.until = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NodeAuthority>): NodeAuthority {
+    return NodeAuthority.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeAuthority>): NodeAuthority {
+    const message = createBaseNodeAuthority() as any;
+    message.subjectKeyId = object.subjectKeyId ?? "";
+    message.svids = object.svids ?? 0;
+    message.until = (object.until !== undefined && object.until !== null) ? BigInt(object.until) : 0n;
+    return message;
+  },
+};
+
+function createBaseLabelNodeRequest(): LabelNodeRequest {
+  return { id: "", set: new Map(), remove: [] };
+}
+
+export const LabelNodeRequest: MessageFns<LabelNodeRequest> = {
+  encode(message: LabelNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    message.set.forEach((value, key) => {
+      LabelNodeRequest_SetEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.remove) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelNodeRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = LabelNodeRequest_SetEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.set.set(entry2.key, entry2.value);
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LabelNodeRequest>): LabelNodeRequest {
+    return LabelNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelNodeRequest>): LabelNodeRequest {
+    const message = createBaseLabelNodeRequest() as any;
+    message.id = object.id ?? "";
+    message.set = (() => {
+      const m = new Map();
+      (object.set as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    message.remove = object.remove?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLabelNodeRequest_SetEntry(): LabelNodeRequest_SetEntry {
+  return { key: "", value: "" };
+}
+
+export const LabelNodeRequest_SetEntry: MessageFns<LabelNodeRequest_SetEntry> = {
+  encode(message: LabelNodeRequest_SetEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelNodeRequest_SetEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelNodeRequest_SetEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LabelNodeRequest_SetEntry>): LabelNodeRequest_SetEntry {
+    return LabelNodeRequest_SetEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelNodeRequest_SetEntry>): LabelNodeRequest_SetEntry {
+    const message = createBaseLabelNodeRequest_SetEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseLabelNodeResponse(): LabelNodeResponse {
+  return { node: undefined };
+}
+
+export const LabelNodeResponse: MessageFns<LabelNodeResponse> = {
+  encode(message: LabelNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelNodeResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LabelNodeResponse>): LabelNodeResponse {
+    return LabelNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelNodeResponse>): LabelNodeResponse {
+    const message = createBaseLabelNodeResponse() as any;
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseBanNodeRequest(): BanNodeRequest {
+  return { id: "" };
+}
+
+export const BanNodeRequest: MessageFns<BanNodeRequest> = {
+  encode(message: BanNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BanNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBanNodeRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BanNodeRequest>): BanNodeRequest {
+    return BanNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BanNodeRequest>): BanNodeRequest {
+    const message = createBaseBanNodeRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseBanNodeResponse(): BanNodeResponse {
+  return { node: undefined };
+}
+
+export const BanNodeResponse: MessageFns<BanNodeResponse> = {
+  encode(message: BanNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BanNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBanNodeResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BanNodeResponse>): BanNodeResponse {
+    return BanNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BanNodeResponse>): BanNodeResponse {
+    const message = createBaseBanNodeResponse() as any;
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+function createBaseEvictNodeRequest(): EvictNodeRequest {
+  return { id: "" };
+}
+
+export const EvictNodeRequest: MessageFns<EvictNodeRequest> = {
+  encode(message: EvictNodeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EvictNodeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEvictNodeRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EvictNodeRequest>): EvictNodeRequest {
+    return EvictNodeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EvictNodeRequest>): EvictNodeRequest {
+    const message = createBaseEvictNodeRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseEvictNodeResponse(): EvictNodeResponse {
+  return { node: undefined };
+}
+
+export const EvictNodeResponse: MessageFns<EvictNodeResponse> = {
+  encode(message: EvictNodeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== undefined) {
+      Node.encode(message.node, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EvictNodeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEvictNodeResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = Node.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EvictNodeResponse>): EvictNodeResponse {
+    return EvictNodeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EvictNodeResponse>): EvictNodeResponse {
+    const message = createBaseEvictNodeResponse() as any;
+    message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
+    return message;
+  },
+};
+
+/** Which machines may ask for SVIDs. A node is named by its SPIFFE ID, or by the last segment of it where that is unique. */
 export type NodeServiceService = typeof NodeServiceService;
 export const NodeServiceService = {
   /** Makes a one-time join token for a node. The join string is in the answer and nowhere else. */
@@ -660,12 +1809,58 @@ export const NodeServiceService = {
     responseSerialize: (value: ListNodesResponse): Buffer => Buffer.from(ListNodesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNodesResponse => ListNodesResponse.decode(value),
   },
+  getNode: {
+    path: "/herald.v1.NodeService/GetNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetNodeRequest): Buffer => Buffer.from(GetNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetNodeRequest => GetNodeRequest.decode(value),
+    responseSerialize: (value: GetNodeResponse): Buffer => Buffer.from(GetNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetNodeResponse => GetNodeResponse.decode(value),
+  },
+  /** Sets and removes labels; what entries give the node follows at once. */
+  labelNode: {
+    path: "/herald.v1.NodeService/LabelNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LabelNodeRequest): Buffer => Buffer.from(LabelNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LabelNodeRequest => LabelNodeRequest.decode(value),
+    responseSerialize: (value: LabelNodeResponse): Buffer => Buffer.from(LabelNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LabelNodeResponse => LabelNodeResponse.decode(value),
+  },
+  /** Nothing is signed for the node from the moment this answers, until it is evicted. */
+  banNode: {
+    path: "/herald.v1.NodeService/BanNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BanNodeRequest): Buffer => Buffer.from(BanNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BanNodeRequest => BanNodeRequest.decode(value),
+    responseSerialize: (value: BanNodeResponse): Buffer => Buffer.from(BanNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BanNodeResponse => BanNodeResponse.decode(value),
+  },
+  /** As a ban, and the node is forgotten: it may enrol anew, by a proof of its own. */
+  evictNode: {
+    path: "/herald.v1.NodeService/EvictNode" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EvictNodeRequest): Buffer => Buffer.from(EvictNodeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EvictNodeRequest => EvictNodeRequest.decode(value),
+    responseSerialize: (value: EvictNodeResponse): Buffer => Buffer.from(EvictNodeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EvictNodeResponse => EvictNodeResponse.decode(value),
+  },
 } as const;
 
 export interface NodeServiceServer extends UntypedServiceImplementation {
   /** Makes a one-time join token for a node. The join string is in the answer and nowhere else. */
   createJoinToken: handleUnaryCall<CreateJoinTokenRequest, CreateJoinTokenResponse>;
   listNodes: handleUnaryCall<ListNodesRequest, ListNodesResponse>;
+  getNode: handleUnaryCall<GetNodeRequest, GetNodeResponse>;
+  /** Sets and removes labels; what entries give the node follows at once. */
+  labelNode: handleUnaryCall<LabelNodeRequest, LabelNodeResponse>;
+  /** Nothing is signed for the node from the moment this answers, until it is evicted. */
+  banNode: handleUnaryCall<BanNodeRequest, BanNodeResponse>;
+  /** As a ban, and the node is forgotten: it may enrol anew, by a proof of its own. */
+  evictNode: handleUnaryCall<EvictNodeRequest, EvictNodeResponse>;
 }
 
 export interface NodeServiceClient extends Client {
@@ -699,6 +1894,69 @@ export interface NodeServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListNodesResponse) => void,
+  ): ClientUnaryCall;
+  getNode(
+    request: GetNodeRequest,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  getNode(
+    request: GetNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  getNode(
+    request: GetNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetNodeResponse) => void,
+  ): ClientUnaryCall;
+  /** Sets and removes labels; what entries give the node follows at once. */
+  labelNode(
+    request: LabelNodeRequest,
+    callback: (error: ServiceError | null, response: LabelNodeResponse) => void,
+  ): ClientUnaryCall;
+  labelNode(
+    request: LabelNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LabelNodeResponse) => void,
+  ): ClientUnaryCall;
+  labelNode(
+    request: LabelNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LabelNodeResponse) => void,
+  ): ClientUnaryCall;
+  /** Nothing is signed for the node from the moment this answers, until it is evicted. */
+  banNode(
+    request: BanNodeRequest,
+    callback: (error: ServiceError | null, response: BanNodeResponse) => void,
+  ): ClientUnaryCall;
+  banNode(
+    request: BanNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BanNodeResponse) => void,
+  ): ClientUnaryCall;
+  banNode(
+    request: BanNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BanNodeResponse) => void,
+  ): ClientUnaryCall;
+  /** As a ban, and the node is forgotten: it may enrol anew, by a proof of its own. */
+  evictNode(
+    request: EvictNodeRequest,
+    callback: (error: ServiceError | null, response: EvictNodeResponse) => void,
+  ): ClientUnaryCall;
+  evictNode(
+    request: EvictNodeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EvictNodeResponse) => void,
+  ): ClientUnaryCall;
+  evictNode(
+    request: EvictNodeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EvictNodeResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -5,6 +5,7 @@ import { type Kind, kinds, type Role } from "../../../../src/core/envelope/kinds
 import { keyIdOf } from "../../../../src/core/envelope/pae.ts";
 import type { ControlCertificate } from "../../../../src/core/envelope/payloads.ts";
 import {
+  certificateSigner,
   controlSigner,
   nodeSigner,
   rootSigner,
@@ -49,6 +50,24 @@ export const nodeKey: KeyObject = createPrivateKey({
   },
 });
 
+/** RFC 6979, section A.2.6 (P-384). */
+const p384 = {
+  d: "6B9D3DAD2E1B8C1C05B19875B6659F4DE23C3B667BF297BA9AA47740787137D896D5724E4C70A825F872C9EA60D2EDF5",
+  x: "EC3A4E415B4E19A4568618029F427FA5DA9A8BC4AE92E02E06AAE5286B300C64DEF8F0EA9055866064A254515480BC13",
+  y: "8015D9B72D7D57244EA8EF9AC0C621896708A59367F9DFB9F54CA84B3F1C9DB1288B231C3AE0D4FE7344FD2533264720",
+} as const;
+
+const operatorKey: KeyObject = createPrivateKey({
+  format: "jwk",
+  key: {
+    kty: "EC",
+    crv: "P-384",
+    d: base64url(p384.d),
+    x: base64url(p384.x),
+    y: base64url(p384.y),
+  },
+});
+
 export const trustDomain: ReturnType<typeof parseTrustDomain> = parseTrustDomain("example.org");
 export const pin: string = keyIdOf(spkiOf(rootKey));
 /** The moment at which envelopes are looked at: 2026-11-22, noon. */
@@ -79,13 +98,16 @@ export const signers: Readonly<Record<Role, EnvelopeSigner>> = {
   control: controlSigner(controlKeyPair, await certificate()),
   token: tokenSigner(tokenKey),
   node: nodeSigner(nodeKey),
+  // The chain beside the signature is the attestor's matter.
+  "operator-ca": { ...certificateSigner(operatorKey, [Buffer.from("x")]), accompanied: {} },
 };
 
 export function signerFor(kind: Kind): EnvelopeSigner {
   return signers[kinds[kind].role];
 }
 
-export const spki: Readonly<Record<"token" | "node", Buffer>> = {
+export const spki: Readonly<Record<"token" | "node" | "operator-ca", Buffer>> = {
   token: createPublicKey(tokenKey).export({ type: "spki", format: "der" }),
   node: createPublicKey(nodeKey).export({ type: "spki", format: "der" }),
+  "operator-ca": createPublicKey(operatorKey).export({ type: "spki", format: "der" }),
 };

@@ -19,6 +19,8 @@ export function finderFor(
       return onlyKey("token", verifyingKey(spki.token, "EdDSA"));
     case "node":
       return onlyKey("node", verifyingKey(spki.node, "ES256"));
+    case "operator-ca":
+      return onlyKey("operator-ca", verifyingKey(spki["operator-ca"], "ES384"));
     case "root":
     case "control": {
       const trust = new ControlTrust({ trustDomain, pin });

@@ -108,9 +108,9 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
   }),
   fc.record({
     kind: fc.constant("request-refused" as const),
-    node: text,
-    code: text,
-    reason: text,
+    since: time,
+    refused: few(fc.record({ node: text, code: text, reason: text, count: time })),
+    others: time,
   }),
   fc.record({
     kind: fc.constant("admin" as const),
@@ -235,6 +235,14 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     csr: base64,
     sealingKey: base64,
   }),
+  "x509pop-enrol-request": fc.record({
+    ...stamped,
+    certificate: digest,
+    pin: digest,
+    nonce: token,
+    csr: base64,
+    sealingKey: base64,
+  }),
   "enrol-reply": fc.record({
     ...reply,
     node: spiffeId,
@@ -271,6 +279,7 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     reason: text,
   }),
   busy: fc.record({ ...reply, retryAfterMs: time }),
+  "audit-checkpoint": fc.record({ ...stamped, issuer: spiffeId, n: uint64, digest }),
   "audit-record": fc.record({
     ...stamped,
     issuer: spiffeId,

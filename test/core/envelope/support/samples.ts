@@ -157,6 +157,7 @@ const stateSamples = {
     viewEveryMs: 30_000,
     ackSpreadMs: 1000,
     expires: at + 45_000,
+    audit: { issuer, n: 41n, digest: hash("8") },
   },
 } satisfies Partial<Payloads>;
 
@@ -165,6 +166,14 @@ const exchangeSamples = {
     ...stamped,
     token: "t1",
     nodeName: "web-1",
+    pin,
+    nonce: "n1",
+    csr: der,
+    sealingKey: der,
+  },
+  "x509pop-enrol-request": {
+    ...stamped,
+    certificate: hash("7"),
     pin,
     nonce: "n1",
     csr: der,
@@ -210,6 +219,7 @@ const exchangeSamples = {
   "ack-reply": { ...reply, counter: 7 },
   refused: { ...reply, code: "CLOCK", reason: "your clock is off" },
   busy: { ...reply, retryAfterMs: 1000 },
+  "audit-checkpoint": { ...stamped, issuer, n: 41n, digest: hash("8") },
   "audit-record": {
     ...stamped,
     issuer,

@@ -1,0 +1,111 @@
+import type { ServerWritableStream } from "@grpc/grpc-js";
+import { token26 } from "../../core/envelope/object-keys.ts";
+import { parseSpiffeId, type SpiffeId } from "../../core/spiffe/spiffe-id.ts";
+import type * as wire from "../../wire/herald/v1/audit.ts";
+import { type AuditQuery, mayMatch, queryKind } from "../audit-search.ts";
+import { IssuerError } from "../error.ts";
+import type { AuditReader } from "../ports.ts";
+import { type AdminOptions, failure, unaryHandler } from "./admin-calls.ts";
+
+/** One message of the audit stream. */
+interface StreamedRecord {
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface AuditServiceOptions extends AdminOptions {
+  readonly trustDomain: string;
+  /** Of the control root. */
+  readonly pin: string;
+  readonly issuerId: SpiffeId;
+  readonly reader: AuditReader & {
+    /** Records of all issuers, as they come. */
+    tailAudit(options: {
+      readonly since?: number;
+      readonly signal: AbortSignal;
+    }): AsyncIterable<StreamedRecord & { readonly subject: string }>;
+  };
+}
+
+/** The audit chains over the admin API. */
+export function auditService(options: AuditServiceOptions): wire.AuditServiceServer {
+  const { issuer, trustDomain, pin, issuerId } = options;
+  const unary = unaryHandler(options);
+  return {
+    describeAudit: unary(async () => {
+      const told = await issuer.witnesses.told();
+      return {
+        trustDomain,
+        pin,
+        issuer: issuerId,
+        head: Buffer.from(issuer.newestHead() ?? []),
+        witnesses: told.map(({ name, checkpoint, problem }) => ({
+          name,
+          problem,
+          checkpoint: Buffer.from(checkpoint ?? []),
+        })),
+      };
+    }),
+    readAudit: (call) => void read(call, options),
+  };
+}
+
+/** A message at a time, as fast as the caller takes them: nothing is gathered here. */
+async function read(
+  call: ServerWritableStream<wire.ReadAuditRequest, wire.ReadAuditResponse>,
+  options: AuditServiceOptions,
+): Promise<void> {
+  const stop = new AbortController();
+  call.on("cancelled", () => stop.abort());
+  try {
+    await options.operatorOf(call);
+    const query = queryOf(call.request);
+    for await (const { sequence, bytes } of recordsOf(call.request, options, stop.signal)) {
+      if (!mayMatch(bytes, query)) continue;
+      const isReady = call.write({ sequence: BigInt(sequence), envelope: Buffer.from(bytes) });
+      if (!isReady) await drained(call, stop.signal);
+    }
+    call.end();
+  } catch (thrown) {
+    call.destroy(failure(thrown, options.log) as Error);
+  } finally {
+    stop.abort();
+  }
+}
+
+async function* recordsOf(
+  request: wire.ReadAuditRequest,
+  { reader, issuerId }: AuditServiceOptions,
+  signal: AbortSignal,
+): AsyncGenerator<StreamedRecord, void, undefined> {
+  const issuer = token26(request.issuer === "" ? issuerId : parseSpiffeId(request.issuer));
+  const since = Number(request.since);
+  if (!request.follow) {
+    yield* reader.readAudit({ issuer, from: Math.max(1, since), signal });
+    return;
+  }
+  const from = since === 0 ? {} : { since };
+  for await (const message of reader.tailAudit({ ...from, signal }))
+    if (message.subject.endsWith(`.${issuer}`)) yield message;
+}
+
+function queryOf({ node, find }: wire.ReadAuditRequest): AuditQuery {
+  if (find !== "" && queryKind(find) === undefined) {
+    throw new IssuerError(
+      "AUDIT_NOT_FOUND",
+      `${JSON.stringify(find.slice(0, 80))} is no record's number, serial or SHA-256; write digits, or lower-case hex`,
+    );
+  }
+  return { node: node === "" ? "" : parseSpiffeId(node), find };
+}
+
+/** Resolves also when nobody takes anything any more. */
+function drained(
+  call: ServerWritableStream<wire.ReadAuditRequest, wire.ReadAuditResponse>,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    call.once("drain", resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
