@@ -86,7 +86,7 @@ export class AuthorityCare {
   #rotatesAt(authority: AuthorityState): number {
     const { certificate, notAfter } = this.#options.moves.active() ?? authority;
     const { notBefore } = parseCertificate(Buffer.from(certificate, "base64"));
-    return notAfter - (notAfter - notBefore) / 3;
+    return Math.round(notAfter - (notAfter - notBefore) / 3);
   }
 
   async #begin(made: AuthorityFacts): Promise<void> {
