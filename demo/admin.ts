@@ -90,10 +90,13 @@ export class Admin {
     await answer((done) => this.#entries.deleteEntry({ id, revision: "" }, done));
   }
 
+  /** All of them, and the rotation under way. */
+  async authorities(): Promise<ListAuthoritiesResponse> {
+    return await answer((done) => this.#authorities.listAuthorities({}, done));
+  }
+
   async activeAuthority(): Promise<Authority> {
-    const { authorities } = await answer<ListAuthoritiesResponse>((done) =>
-      this.#authorities.listAuthorities({}, done),
-    );
+    const { authorities } = await this.authorities();
     const active = authorities.find(({ status }) => status === "active");
     if (active === undefined) throw new Error("the issuer has no active authority");
     return active;

@@ -15,6 +15,7 @@ import {
   type X509PopConfig,
 } from "./attestors-config.ts";
 import { type AuditConfig, auditConfig, auditSection } from "./audit-config.ts";
+import { authoritiesSection } from "./authorities-config.ts";
 import { ConfigError, ConfigSource } from "./config-error.ts";
 import { duration, field, list, oneOf, path, section } from "./config-fields.ts";
 import { type KeysConfig, keysConfig, keysSection, keyType } from "./keys-config.ts";
@@ -72,6 +73,8 @@ export interface IssuerConfig {
   readonly x509TtlSeconds: number;
   readonly maxX509TtlSeconds: number;
   readonly authorityLifetimeMs: number;
+  /** So long a rotation waits for a silent node. */
+  readonly lostAfterMs: number;
   readonly keys: KeysConfig;
   /** Of authorities to come. */
   readonly keyType: KeyType;
@@ -191,6 +194,7 @@ const issuerFile = section({
   x509Ttl: duration("1s", "90d").prefault("1h"),
   maxX509Ttl: duration("1s", "90d").prefault("24h"),
   authorityLifetime: duration("1m", "3650d").prefault("30d"),
+  authorities: authoritiesSection,
   keys: keysSection,
   keyType,
   upstream: upstreamSection,
@@ -301,6 +305,7 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
     x509TtlSeconds: Math.ceil(file.x509Ttl / second),
     maxX509TtlSeconds: Math.ceil(file.maxX509Ttl / second),
     authorityLifetimeMs: file.authorityLifetime,
+    lostAfterMs: file.authorities.lostAfter,
     keys: keysConfig(file.keys, at),
     keyType: file.keyType,
     upstream: upstreamConfig(file.upstream, at),

@@ -1,4 +1,5 @@
-import type { Push, StreamOf } from "../identity/consumers.ts";
+import type { Push } from "../identity/consumers.ts";
+import type { StreamOf } from "../identity/kept-consumers.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { ConsumerLog } from "../sds/ports.ts";

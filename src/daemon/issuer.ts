@@ -169,6 +169,7 @@ async function openIssuer(parts: {
       defaultTtlSeconds: config.x509TtlSeconds,
       maxTtlSeconds: config.maxX509TtlSeconds,
       authorityLifetimeMs: config.authorityLifetimeMs,
+      lostAfterMs: config.lostAfterMs,
       ...config.revocation,
     },
     attestors: await loadAttestors(config.attestors),

@@ -2,7 +2,6 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
-import type { AuthorityUse } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import { zeroVersion } from "../core/envelope/version.ts";
 import { selectsNode } from "../core/policy/entry.ts";
@@ -21,7 +20,9 @@ import type { NodeIdentity } from "../identity/node-identity.ts";
 import type { ConsumerStore, Processes, SvidCache } from "../identity/ports.ts";
 import { type NodeReport, Reporter } from "../identity/reporter.ts";
 import { Revocations, reasonOfGap } from "../identity/revocations.ts";
+import { authorityUses } from "../identity/svids-in-use.ts";
 import { type SignCsrs, WorkloadIdentities } from "../identity/workload-identities.ts";
+import type { WorkloadState } from "../identity/workload-state.ts";
 import { exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
@@ -90,6 +91,7 @@ export class NodeService {
     this.consumers = new Consumers({
       clock,
       processes: options.processes,
+      authorityOf: (serial) => this.#workloads.authorities.of(serial),
       onChange: () => this.#onConsumers(),
     });
     const { consumers } = this;
@@ -234,14 +236,9 @@ export class NodeService {
       ...(manifest === undefined ? [] : ownEntries(manifest, sharedVersion)),
     ];
     const bundle = this.#view.get("bundle");
-    this.#workloads.update({
-      entries,
-      node: traits,
-      bundle: bundle === undefined ? undefined : this.#parsed(bundle),
-      crls: this.#revocations.crls,
-      activeAuthority: bundle?.payload.activeAuthority ?? "",
-      synced,
-    });
+    const trust = bundle === undefined ? noTrust : this.#trustOf(bundle);
+    const { crls } = this.#revocations;
+    this.#workloads.update({ entries, node: traits, ...trust, crls, synced });
   }
 
   /** A new SVID may come with the chain by which a CRL can be proven. */
@@ -265,6 +262,11 @@ export class NodeService {
     });
   }
 
+  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "node" | "crls" | "synced"> {
+    const { activeAuthority, taintedAuthorities } = object.payload;
+    return { bundle: this.#parsed(object), activeAuthority, taintedAuthorities };
+  }
+
   /** The same value for the same object: views are compared by it. */
   #parsed(object: Opened<"bundle">): Bundle {
     if (this.#bundle?.of !== object.digest) {
@@ -282,20 +284,14 @@ export class NodeService {
   }
 
   #report(): NodeReport {
-    const { identity } = this.#options;
-    const uses = new Map(this.#workloads.authorities());
-    const own = uses.get(identity.authority) ?? { svids: 0, until: 0 };
-    uses.set(identity.authority, {
-      svids: own.svids + 1,
-      until: Math.max(own.until, identity.expiresAt),
-    });
-    const authorities = [...uses].map(([authority, use]): AuthorityUse => ({ authority, ...use }));
+    const { identity, clock } = this.#options;
+    const svids = [...identity.svids(), ...this.#workloads.svids(), ...this.consumers.svids()];
     const spreadMs = this.#view.head?.ackSpreadMs ?? 0;
     return {
       highest: this.#view.highest,
       applied: this.#follower.applied,
       consumers: this.consumers.report(),
-      authorities,
+      authorities: authorityUses(svids, clock.now()),
       spreadMs,
     };
   }
@@ -336,6 +332,9 @@ export class NodeService {
     this.#scheduleRenewal();
   }
 }
+
+/** Before the first bundle came. */
+const noTrust = { bundle: undefined, activeAuthority: "", taintedAuthorities: [] };
 
 /** The bus of a node that must not use it. */
 const noBus: NodeBus["request"] = () =>

@@ -1,19 +1,14 @@
-import { z } from "zod";
-import { parseCompactJson, printCompactJson } from "../core/envelope/compact-json.ts";
 import type { ConsumerReport } from "../core/envelope/payloads.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
+import {
+  type Name,
+  type PushSource,
+  parseConsumers,
+  printConsumers,
+  type StreamOf,
+} from "./kept-consumers.ts";
 import type { Processes } from "./ports.ts";
-
-/** Which version of what a pushed secret was made from. */
-export type PushSource =
-  | { readonly kind: "svid"; readonly serial: string; readonly expiresAt: number }
-  | { readonly kind: "bundle"; readonly sequences: ReadonlyMap<TrustDomain, bigint> };
-
-/** One stream of a local process. */
-export interface StreamOf {
-  readonly pid: number;
-}
+import { lettingGo, type SvidUse } from "./svids-in-use.ts";
 
 /** One named thing that a consumer was given. */
 export interface Push {
@@ -24,18 +19,11 @@ export interface Push {
 /** A name that a process let go (or lost with a stream) still counts this long, in case it comes back for it. */
 const leftNameCountsMs = 30_000;
 
+/** A process that cannot acknowledge uses a new SVID by then (protocol.md, Acknowledged). */
+const settleMs = 10_000;
+
 /** A process that is away and was given trust alone counts this long. */
 const trustCountsMs = 3_600_000;
-
-interface Name {
-  readonly name: string;
-  /** The stream that carries it: two streams of one process may carry one name, and each has its own Envoy cluster behind it. */
-  stream: StreamOf | undefined;
-  sent: PushSource;
-  acknowledged: PushSource | undefined;
-  refusal: string | undefined;
-  leftAt: number | undefined;
-}
 
 interface Process {
   readonly pid: number;
@@ -56,15 +44,19 @@ export class Consumers {
   readonly #processes: Processes;
   readonly #byStream = new Map<StreamOf, Process>();
   readonly #known = new Map<string, Process>();
+  readonly #authorityOf: (serial: string) => string;
   readonly #onChange: () => void;
 
   constructor(options: {
     readonly clock: Clock;
     readonly processes: Processes;
+    /** Which authority signed an SVID of this node, by its serial; empty when unknown. */
+    readonly authorityOf: (serial: string) => string;
     readonly onChange: () => void;
   }) {
     this.#clock = options.clock;
     this.#processes = options.processes;
+    this.#authorityOf = options.authorityOf;
     this.#onChange = options.onChange;
   }
 
@@ -90,6 +82,7 @@ export class Consumers {
     if (process === undefined) return;
     for (const { name, source } of pushes) {
       const known = nameOf(process, stream, name) ?? leftNameOf(process, name);
+      const svids = this.#withSent(known?.svids ?? [], source);
       if (known === undefined)
         process.names.add({
           name,
@@ -98,16 +91,20 @@ export class Consumers {
           acknowledged: undefined,
           refusal: undefined,
           leftAt: undefined,
+          svids,
         });
-      else Object.assign(known, { stream, sent: source, leftAt: undefined });
+      else Object.assign(known, { stream, sent: source, leftAt: undefined, svids });
     }
     this.#onChange();
   }
 
   acknowledged(stream: StreamOf, pushes: readonly Push[]): void {
-    this.#update(stream, pushes, (name, push) => {
-      name.acknowledged = push.source;
+    const isHeard = this.#byStream.get(stream)?.kind === "sds";
+    const now = this.#clock.now();
+    this.#update(stream, pushes, (name, { source }) => {
+      name.acknowledged = source;
       name.refusal = undefined;
+      if (source.kind === "svid") name.svids = accepted(name.svids, source, { isHeard, now });
     });
   }
 
@@ -139,6 +136,15 @@ export class Consumers {
     this.#onChange();
   }
 
+  /** Every SVID that a process may still use, though the node may hold a newer one. */
+  svids(): readonly SvidUse[] {
+    this.report();
+    const now = this.#clock.now();
+    return [...this.#known.values()].flatMap(({ names }) =>
+      [...names].flatMap((held) => held.svids.filter(({ until }) => until > now)),
+    );
+  }
+
   /** Everybody who still holds something. */
   report(): readonly ConsumerReport[] {
     const reports: ConsumerReport[] = [];
@@ -154,24 +160,25 @@ export class Consumers {
   /** What {@link Consumers.resume} takes back after a restart of the daemon. */
   save(): Uint8Array {
     this.report();
-    const kept = [...this.#known].flatMap(([, { pid, start, kind, flushedAt, names }]) =>
-      names.size > 0 ? [{ pid, start, kind, flushedAt, names: [...names].map(keep) }] : [],
-    );
-    return printCompactJson(kept);
+    return printConsumers(this.#known.values());
   }
 
   /** Processes that were served before the restart and still run count, name by name, until they come back for it. */
   resume(bytes: Uint8Array): void {
     const now = this.#clock.now();
-    for (const { names, ...kept } of keptProcesses.parse(parseCompactJson(bytes))) {
+    for (const kept of parseConsumers(bytes, now)) {
       if (this.#processes.startOf(kept.pid) !== kept.start) continue;
-      this.#known.set(idOf(kept), {
-        ...kept,
-        names: new Set(names.map((one) => takeBack(one, now))),
-        streams: new Set(),
-        leftAt: now,
-      });
+      const names = new Set(kept.names);
+      this.#known.set(idOf(kept), { ...kept, names, streams: new Set(), leftAt: now });
     }
+  }
+
+  #withSent(before: readonly SvidUse[], source: PushSource): readonly SvidUse[] {
+    if (source.kind !== "svid") return before;
+    const { serial, expiresAt: until } = source;
+    const now = this.#clock.now();
+    const others = before.filter((use) => use.serial !== serial && use.until > now);
+    return [...others, { serial, authority: this.#authorityOf(serial), until }];
   }
 
   #update(
@@ -196,7 +203,8 @@ export class Consumers {
     for (const held of process.names) {
       const isForgotten = held.leftAt !== undefined && held.leftAt + leftNameCountsMs < now;
       if (process.streams.size > 0 && isForgotten) {
-        process.names.delete(held);
+        // Asked for again and not there any more, an SVID stays in use: nothing in SDS takes it away.
+        if (held.svids.every(({ until }) => until <= now)) process.names.delete(held);
         continue;
       }
       if (held.refusal !== undefined)
@@ -238,69 +246,20 @@ export class Consumers {
   }
 }
 
-const keptSource = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("svid"), serial: z.string(), expiresAt: z.number() }),
-  z.object({ kind: z.literal("bundle"), sequences: z.record(z.string(), z.string()) }),
-]);
-
-const keptName = z.object({
-  name: z.string(),
-  sent: keptSource,
-  acknowledged: keptSource.nullable(),
-  refusal: z.string().nullable(),
-});
-
-/** What the daemon wrote itself, in a file of its own. */
-const keptProcesses = z.array(
-  z.object({
-    pid: z.number(),
-    start: z.string(),
-    kind: z.enum(["sds", "workload-api"]),
-    flushedAt: z.number(),
-    names: z.array(keptName),
-  }),
-);
-
-type KeptSource = z.infer<typeof keptSource>;
-
-function keep(held: Name): z.infer<typeof keptName> {
-  const { name, sent, acknowledged, refusal = null } = held;
-  return {
-    name,
-    sent: keepSource(sent),
-    acknowledged: acknowledged === undefined ? null : keepSource(acknowledged),
-    refusal,
-  };
-}
-
-function takeBack(kept: z.infer<typeof keptName>, now: number): Name {
-  const { name, sent, acknowledged, refusal } = kept;
-  return {
-    name,
-    stream: undefined,
-    sent: takeBackSource(sent),
-    acknowledged: acknowledged === null ? undefined : takeBackSource(acknowledged),
-    refusal: refusal ?? undefined,
-    leftAt: now,
-  };
-}
-
-function keepSource(source: PushSource): KeptSource {
-  if (source.kind === "svid") return source;
-  const sequences = [...source.sequences].map(([td, sequence]) => [td, String(sequence)] as const);
-  return { kind: "bundle", sequences: Object.fromEntries(sequences) };
-}
-
-function takeBackSource(kept: KeptSource): PushSource {
-  if (kept.kind === "svid") return kept;
-  const sequences = Object.entries(kept.sequences).map(
-    ([td, sequence]) => [td as TrustDomain, BigInt(sequence)] as const,
-  );
-  return { kind: "bundle", sequences: new Map(sequences) };
-}
-
 function idOf({ kind, pid, start }: Pick<Process, "kind" | "pid" | "start">): string {
   return `${kind}-${pid}-${start}`;
+}
+
+/** What is still in use once a process has taken this one: of what was sent before it nothing, or nothing in a while where that is not heard. */
+function accepted(
+  svids: readonly SvidUse[],
+  { serial }: { readonly serial: string },
+  { isHeard, now }: { readonly isHeard: boolean; readonly now: number },
+): readonly SvidUse[] {
+  const at = svids.findIndex((use) => use.serial === serial);
+  const newest = svids[at];
+  if (newest === undefined) return svids;
+  return isHeard ? svids.slice(at) : lettingGo(svids, newest, now + settleMs);
 }
 
 /** Has any stream of this process accepted a bundle at least as new as this one? */

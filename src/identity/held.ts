@@ -3,6 +3,7 @@ import { type Certificate, parseCertificate } from "../core/x509/certificate.ts"
 import { IdentityError } from "./error.ts";
 import type { CachedSvid } from "./ports.ts";
 import type { HeldSvid } from "./renewal.ts";
+import type { SvidUse } from "./svids-in-use.ts";
 
 /** An SVID that is held: what the planner knows of it, and what callers get. */
 export interface Held extends HeldSvid {
@@ -35,20 +36,6 @@ export function servable(cached: CachedSvid, hint: string): X509Svid {
   return { id, chain, privateKey, serial, expiresAt, hint };
 }
 
-/** How many live SVIDs each authority signed, and until when they live. */
-export function authorityUses(
-  held: Iterable<Held>,
-  now: number,
-): ReadonlyMap<string, { readonly svids: number; readonly until: number }> {
-  const uses = new Map<string, { svids: number; until: number }>();
-  for (const { authority, notAfter } of held) {
-    if (notAfter <= now) continue;
-    const use = uses.get(authority) ?? { svids: 0, until: 0 };
-    uses.set(authority, { svids: use.svids + 1, until: Math.max(use.until, notAfter) });
-  }
-  return uses;
-}
-
 /** When the next SVID, or entry, ends; infinity for never. */
 export function nextEnd(
   held: Iterable<Held>,
@@ -59,6 +46,11 @@ export function nextEnd(
   for (const { notAfter } of held) if (notAfter > now) next = Math.min(next, notAfter);
   for (const { expiresAt } of entries) if (expiresAt > now) next = Math.min(next, expiresAt);
   return next;
+}
+
+/** As acknowledgements name it. */
+export function useOf({ svid, authority, notAfter }: Held): SvidUse {
+  return { serial: svid.serial, authority, until: notAfter };
 }
 
 function leafOf(chain: readonly Uint8Array[]): Certificate {

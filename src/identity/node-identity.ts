@@ -16,6 +16,7 @@ import { IdentityError } from "./error.ts";
 import type { IssuerClient } from "./issuer-client.ts";
 import type { AskIssuer, IdentityStore, KeptIdentity, PostIssuer } from "./ports.ts";
 import { isOfOther, renewAt } from "./renewal.ts";
+import type { SvidUse } from "./svids-in-use.ts";
 
 export interface NodeIdentityOptions {
   readonly trustDomain: TrustDomain;
@@ -39,6 +40,8 @@ export class NodeIdentity {
   /** The authority that was known to sign when this SVID was asked for. */
   #askedUnder = "";
   #receivedAt: number;
+  /** A renewal under way: what comes may be by the authority that was known to sign. */
+  #asked: readonly SvidUse[] = [];
 
   private constructor(options: NodeIdentityOptions, kept: KeptIdentity) {
     this.#options = options;
@@ -119,6 +122,12 @@ export class NodeIdentity {
     return this.#leaf.authorityKeyId ?? "";
   }
 
+  /** For acknowledgements: the node SVID, and one that is asked for and may come at any moment. */
+  svids(): readonly SvidUse[] {
+    const { serial, notAfter: until } = this.#leaf;
+    return [{ serial, authority: this.authority, until }, ...this.#asked];
+  }
+
   /** Signs this node's requests. */
   get signer(): EnvelopeSigner {
     return this.#signer;
@@ -140,6 +149,16 @@ export class NodeIdentity {
    * @throws IdentityError
    */
   async renew(ask: AskIssuer, activeAuthority: string): Promise<void> {
+    const until = this.#options.clock.now() + (this.#leaf.notAfter - this.#leaf.notBefore);
+    this.#asked = [{ serial: "asked", authority: activeAuthority, until }];
+    try {
+      await this.#renew(ask, activeAuthority);
+    } finally {
+      this.#asked = [];
+    }
+  }
+
+  async #renew(ask: AskIssuer, activeAuthority: string): Promise<void> {
     const { client, store, post } = this.#options;
     const pair = await pendingPair(this.#options, this.#leaf.spki);
     const csr = Buffer.from(await createCsr(pair)).toString("base64");

@@ -50,6 +50,8 @@ export interface PlanInput {
   readonly held: ReadonlyMap<string, HeldSvid>;
   /** Key id of the authority that signs now; empty when unknown. */
   readonly activeAuthority: string;
+  /** Key ids of authorities whose keys may be in wrong hands: what they signed is due at once. */
+  readonly tainted: readonly string[];
   /** Since when it does, on this node's clock. */
   readonly activeSince: number;
   /** Re-issuance after a change of authority is spread over this long. */
@@ -94,6 +96,8 @@ function dueAt(entry: Entry, input: PlanInput): number {
   const held = input.held.get(entry.id);
   if (held === undefined || held.revision !== entry.revision) return input.now;
   const regular = renewAt(held, held.spread);
+  if (input.tainted.includes(held.authority) && isOfOther(held, input.activeAuthority))
+    return input.now;
   return isOfOther(held, input.activeAuthority)
     ? Math.min(
         regular,

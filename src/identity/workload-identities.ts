@@ -11,10 +11,11 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import { authorityUses, type Held, heldOf, nextEnd, servable } from "./held.ts";
+import { type Held, heldOf, nextEnd, servable, useOf } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
+import { SvidAuthorities, type SvidUse } from "./svids-in-use.ts";
 import { viewOf } from "./view.ts";
 import { entryOfName, isFor, leftOver, signItem, WantedSvids, type Watcher } from "./wanted.ts";
 import {
@@ -65,6 +66,8 @@ export class WorkloadIdentities {
   readonly #wanted: WantedSvids;
   #activeSince = 0;
   #signing = false;
+  /** Who signed the SVIDs that callers were given. */
+  readonly authorities: SvidAuthorities = new SvidAuthorities();
   #notBefore = 0;
   #timer: Timer | undefined;
   #stopped = false;
@@ -134,9 +137,9 @@ export class WorkloadIdentities {
     return [...new Map(all.map((der) => [Buffer.from(der).toString("hex"), der])).values()];
   }
 
-  /** For acknowledgements: how many live SVIDs each authority signed, and until when they live. */
-  authorities(): ReadonlyMap<string, { readonly svids: number; readonly until: number }> {
-    return authorityUses(this.#held.values(), this.#options.clock.now());
+  /** For acknowledgements: what this node holds, and what is asked for and may come at any moment. */
+  svids(): readonly SvidUse[] {
+    return [...[...this.#held.values()].map(useOf), ...this.authorities.asked];
   }
 
   /** For the health page and metrics: SVIDs are those that live; the next expiry may have passed. */
@@ -183,13 +186,14 @@ export class WorkloadIdentities {
   }
 
   #plan(now: number): ReturnType<typeof plan> {
-    const { activeAuthority } = this.#state;
+    const { activeAuthority, taintedAuthorities: tainted } = this.#state;
     return plan({
       entries: [...this.#wanted.of(this.#state, this.#watchers, now).values()].map(
         ({ entry }) => entry,
       ),
       held: this.#held,
       activeAuthority,
+      tainted,
       activeSince: this.#activeSince,
       reissueSpreadMs,
       now,
@@ -212,6 +216,7 @@ export class WorkloadIdentities {
     this.#signing = true;
     const { log, metrics, clock } = this.#options;
     const askedUnder = this.#state.activeAuthority;
+    this.authorities.asks(due, askedUnder, clock.now());
     try {
       const fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
@@ -220,10 +225,8 @@ export class WorkloadIdentities {
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
       if (fresh.length > 0) {
-        log.info(
-          { svids: fresh.length, ids: fresh.slice(0, 5).map((svid) => svid.spiffeId) },
-          "SVIDs issued",
-        );
+        const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
+        log.info({ svids: fresh.length, ids }, "SVIDs issued");
         this.#tellWatchers();
         this.#options.onChange();
       }
@@ -236,6 +239,7 @@ export class WorkloadIdentities {
       );
     } finally {
       this.#signing = false;
+      this.authorities.answered(clock.now());
     }
     this.#replan();
   }
@@ -310,7 +314,9 @@ export class WorkloadIdentities {
     const hint = this.#state.entries.find((entry) => entry.id === of)?.hint ?? "";
     const spread = this.#options.random.fraction();
     const receivedAt = this.#options.clock.now();
-    this.#held.set(cached.entry, heldOf(cached, { hint, spread, askedUnder, receivedAt }));
+    const held = heldOf(cached, { hint, spread, askedUnder, receivedAt });
+    this.#held.set(cached.entry, held);
+    this.authorities.keep(useOf(held));
   }
 
   #letGo(): void {

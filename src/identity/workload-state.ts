@@ -14,6 +14,8 @@ export interface WorkloadState {
   readonly crls: CrlSet | undefined;
   /** Key id of the authority that signs now; empty when unknown. */
   readonly activeAuthority: string;
+  /** Key ids of those whose keys may be in wrong hands. */
+  readonly taintedAuthorities: readonly string[];
   /** False until the state was read once. */
   readonly synced: boolean;
 }
@@ -25,12 +27,18 @@ export const noState: WorkloadState = {
   bundle: undefined,
   crls: undefined,
   activeAuthority: "",
+  taintedAuthorities: [],
   synced: false,
 };
 
 /** Whether all is the same but the entries and the CRLs. */
 export function isSameTrust(a: WorkloadState, b: WorkloadState): boolean {
-  return a.bundle === b.bundle && a.activeAuthority === b.activeAuthority && a.synced === b.synced;
+  return (
+    a.bundle === b.bundle &&
+    a.activeAuthority === b.activeAuthority &&
+    a.taintedAuthorities.join() === b.taintedAuthorities.join() &&
+    a.synced === b.synced
+  );
 }
 
 /** Whether two lists, both in the order of `compareEntries`, hold the same revisions of the same entries. */

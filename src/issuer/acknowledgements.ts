@@ -9,6 +9,7 @@ import type { Journal } from "./ports.ts";
 export class Acknowledgements {
   readonly #journal: Journal;
   readonly #newest = new Map<SpiffeId, Ack>();
+  #heardSince = 0;
 
   constructor(journal: Journal) {
     this.#journal = journal;
@@ -18,6 +19,16 @@ export class Acknowledgements {
   resume(bytes: Uint8Array, keys: KeyFinder): void {
     const { payload } = openEnvelope(bytes, ["ack"], keys);
     this.#newest.set(payload.node, payload);
+  }
+
+  /** From here on acknowledgements can come in again: whoever was silent before could not speak. */
+  listenFrom(now: number): void {
+    this.#heardSince = now;
+  }
+
+  /** When that was, milliseconds since the epoch. */
+  get heardSince(): number {
+    return this.#heardSince;
   }
 
   newest(node: SpiffeId): Ack | undefined {

@@ -22,7 +22,9 @@ export type EventType =
   | "node.renewed"
   | "node.banned"
   | "authority.prepared"
-  | "authority.activated";
+  | "authority.activated"
+  | "authority.tainted"
+  | "authority.revoked";
 
 /** Announcements wait here while the stream is away; state is the truth, so the oldest may fall off (invariant 3). */
 const mostWaiting = 10_000;

@@ -1,16 +1,16 @@
-import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
+import type { StateObject } from "../core/envelope/payloads.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import type { Signer } from "../core/x509/signer.ts";
 import { type SvidTemplate, svidTemplate } from "../core/x509/svid-template.ts";
-import {
-  type AuthorityCertificates,
-  type CertificationOptions,
-  certifyAuthority,
-  pathOf,
-} from "./certification.ts";
+import { isTrusted } from "./authority-life.ts";
+import { type CertificationOptions, certifyAuthority, pathOf } from "./certification.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { SignedState } from "./signed-state.ts";
+
+/** An authority as it stands, or will stand, in whatever version of its object. */
+export type AuthorityFacts = Omit<AuthorityState, keyof StateObject>;
 
 /** An authority that can sign now. */
 export interface SigningAuthority {
@@ -30,7 +30,7 @@ export interface AuthoritiesOptions extends CertificationOptions {
   readonly state: SignedState;
 }
 
-/** The X.509 authorities of the trust domain: prepared (in the bundle, signs nothing yet), active (signs), old (signs no more, still trusted), removed. */
+/** The X.509 authorities of the trust domain, and the one that signs. What becomes of them is decided by `authority-life.ts`. */
 export class Authorities {
   readonly #options: AuthoritiesOptions;
   readonly #signing = new Map<string, SigningAuthority>();
@@ -48,8 +48,7 @@ export class Authorities {
   /** Those that belong into the bundle. */
   trusted(): readonly AuthorityState[] {
     return this.list().filter(
-      (authority) =>
-        authority.status !== "removed" && authority.notAfter > this.#options.clock.now(),
+      ({ status, notAfter }) => isTrusted(status) && notAfter > this.#options.clock.now(),
     );
   }
 
@@ -61,9 +60,31 @@ export class Authorities {
     return this.list().findLast((authority) => authority.status === "active");
   }
 
+  /** By its id. @throws IssuerError AUTHORITY_UNKNOWN */
+  known(id: string): AuthorityState {
+    const authority = this.find(id);
+    if (authority !== undefined) return authority;
+    throw new IssuerError(
+      "AUTHORITY_UNKNOWN",
+      `there is no authority ${JSON.stringify(id)}; \`herald ca list\` names them`,
+    );
+  }
+
+  /** An operator was handed an SVID of this authority: its root stays until that has ended, since no node tells of it. @throws IssuerError AUTHORITY_MISSING when it signs no more */
+  async noteMinted(id: string, notAfter: number): Promise<void> {
+    await this.#options.state.change(() => {
+      const authority = this.known(id);
+      if (authority.status !== "active")
+        throw missing(`authority ${id} was replaced this very moment; mint again`);
+      const mintedUntil = Math.max(authority.mintedUntil, notAfter);
+      return [authorityChange({ ...authority, mintedUntil })];
+    });
+  }
+
   /** Makes one; nothing is trusted or written yet. @throws IssuerError UPSTREAM_*, KEY_* */
-  async create(id: string): Promise<AuthorityCertificates> {
-    return await certifyAuthority(id, this.trusted(), this.#options);
+  async create(id: string): Promise<AuthorityFacts> {
+    const certified = await certifyAuthority(id, this.trusted(), this.#options);
+    return { ...certified, status: "prepared", retiredAt: 0, mintedUntil: 0 };
   }
 
   /** The authority that signs SVIDs now. @throws IssuerError AUTHORITY_MISSING */
@@ -99,25 +120,28 @@ function authorityKey(id: string): string {
   return `authority.${id}`;
 }
 
-/** The change that writes an authority, new or known, in a status. */
-export function authorityChange(
-  authority: AuthorityCertificates,
-  status: AuthorityState["status"],
-): Change {
-  const { authority: id, certificate, chain, anchors, notAfter } = authority;
+/** The change that writes an authority as it is to stand. */
+export function authorityChange(authority: AuthorityFacts): Change {
   return {
     kind: "authority",
-    key: authorityKey(id),
-    content: (stamp) => ({
-      ...stamp,
-      authority: id,
-      status,
-      certificate,
-      chain,
-      anchors,
-      notAfter,
-    }),
+    key: authorityKey(authority.authority),
+    content: (stamp) => ({ ...authority, ...stamp }),
   };
+}
+
+/** Its subject key id, hex: by this nodes and bundles name it. */
+export function subjectKeyIdOf({ certificate }: Pick<AuthorityFacts, "certificate">): string {
+  return parseCertificate(Buffer.from(certificate, "base64")).subjectKeyId ?? "";
+}
+
+/** Is less than this share of its own life left? Its upstream may have cut that short. */
+export function hasLessLeft(
+  { certificate, notAfter }: Pick<AuthorityFacts, "certificate" | "notAfter">,
+  share: number,
+  now: number,
+): boolean {
+  const { notBefore } = parseCertificate(Buffer.from(certificate, "base64"));
+  return notAfter - now < (notAfter - notBefore) * share;
 }
 
 function missing(message: string): IssuerError {

@@ -1,4 +1,4 @@
-import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { type AuthorityPath, authorityPath } from "../core/svid/authority-path.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";

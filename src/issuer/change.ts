@@ -1,5 +1,6 @@
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
 import type { Kind, Payloads } from "../core/envelope/kinds.ts";
-import type { AuthorityState, StateObject } from "../core/envelope/payloads.ts";
+import type { StateObject } from "../core/envelope/payloads.ts";
 
 /** The kinds that lie under a key. */
 export type StateKind = {

@@ -14,19 +14,21 @@ import { AuditChain } from "./audit-chain.ts";
 import { digestAt } from "./audit-reading.ts";
 import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
+import { type AuthorityMachine, authorityMachine } from "./authority-machine.ts";
 import { Entrance } from "./entrance.ts";
 import { Entries } from "./entries.ts";
 import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
+import { IssuedEnds } from "./issued-ends.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
-import type { IssuerOptions } from "./options.ts";
+import { type IssuerOptions, longestLifeMs } from "./options.ts";
 import { OwnSvid } from "./own-svid.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
 import { recordKey } from "./requests.ts";
-import { Rotation, type RotationProgress } from "./rotation.ts";
+import type { Rotation } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
 import { Svids } from "./svids.ts";
@@ -50,6 +52,7 @@ export class Issuer {
   readonly entryOrders: EntryOrders;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
+  readonly ca: AuthorityMachine;
   readonly rotation: Rotation;
   readonly acknowledgements: Acknowledgements;
   readonly svids: Svids;
@@ -60,6 +63,7 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
+  readonly #issued = new IssuedEnds();
   readonly #upkeep: Upkeep;
   /** What this issuer serves its admin API with. */
   readonly ownSvid: OwnSvid;
@@ -115,17 +119,14 @@ export class Issuer {
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
-    const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
-    const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
-    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
-    this.rotation = new Rotation({
-      ...parts,
-      brokerPins: options.bus.brokerPins,
-      longestLifeMs,
-    });
+    const longestLife = longestLifeMs(settings);
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
+    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
+    this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
     const signing = new Signing({
       ...parts,
+      issued: this.#issued,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
     const reception = new Reception({
@@ -164,6 +165,8 @@ export class Issuer {
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
     resumeAcks(records, { ...this.#options, state: this.#state, into: this.acknowledgements });
+    this.#issued.resume(records, this.#options.trust.atAnyTime());
+    this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.signAnew();
     await this.#heads.announce();
     this.witnesses.start();
@@ -194,16 +197,17 @@ export class Issuer {
     );
   }
 
-  async rotate(by: Operator): Promise<RotationProgress> {
-    const progress = await this.carryOut(
-      { verb: "ca rotate", subject: "x509", by },
-      async () => await this.rotation.start(operatorText(by)),
-    );
-    this.#announcer.announce("authority.prepared", `spiffe://${this.#options.trustDomain}`, {
-      rotation: progress.rotation,
-    });
+  /** Gives an order about authorities, and takes at once whatever step it opens. */
+  async order<T>(order: Order, run: (by: string) => Promise<T>): Promise<T> {
+    const done = await this.carryOut(order, async () => await run(operatorText(order.by)));
     await this.#advance();
-    return progress;
+    return done;
+  }
+
+  /** All of `ca rotate`; {@link Issuer.onProgress} tells of the rest. */
+  async rotate(by: Operator): Promise<void> {
+    const order = { verb: "ca rotate", subject: "x509", by };
+    await this.order(order, async (text) => await this.ca.orders.rotate(text));
   }
 
   /** Runs an operator's order, which stands in the audit chain before anything is done about it. */
@@ -217,7 +221,7 @@ export class Issuer {
   async signAnew(): Promise<void> {
     const { trustDomain, bus } = this.#options;
     await this.svids.revocations.signAnew();
-    if (this.authorities.list().length === 0) await this.rotation.begin();
+    if (this.authorities.list().length === 0) await this.ca.care.begin();
     const authorities = this.authorities.trusted();
     await this.#state.change(() => [
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
@@ -265,6 +269,7 @@ export class Issuer {
 
   /** The bus is back: whatever was journalled meanwhile goes out, and a head after it. @throws IssuerError AUDIT_BEHIND: restart */
   async onBusBack(): Promise<void> {
+    this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.#audit.check();
     await this.#state.reconcile();
     await this.#heads.announce();
@@ -349,9 +354,12 @@ export class Issuer {
       await this.#heads.announce();
     }
     await this.#advance();
+    await this.ca.care.tend();
     // Not waited for: an upstream may take its time, and the store must not wait with it.
     if (this.rotation.running() === undefined)
-      void this.#upkeep.tend((why) => this.rotation.start(why));
+      void this.#upkeep.tend(async (why) => {
+        await this.ca.orders.rotate(why);
+      });
   }
 }
 

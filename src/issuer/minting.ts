@@ -73,6 +73,7 @@ export class Minting {
     const linted = this.#lint(order, authority);
     const { serial, tbsSha256, notAfter } = linted;
     const minted = { serial, notAfter, authority: authority.id };
+    await authorities.noteMinted(authority.id, notAfter);
     const [recorded] = await record(audit, [linted], () => ({
       kind: "svid-minted",
       ...minted,
@@ -89,7 +90,8 @@ export class Minting {
       node: "",
       notAfter: new Date(notAfter).toISOString(),
     });
-    const bundle = authorities.trusted().map((one) => Buffer.from(one.certificate, "base64"));
+    const roots = new Set(authorities.trusted().flatMap(({ anchors }) => anchors));
+    const bundle = [...roots].map((root) => Buffer.from(root, "base64"));
     return { ...minted, chain, bundle };
   }
 

@@ -33,6 +33,8 @@ export interface IssuerSettings {
   readonly maxTtlSeconds: number;
   /** Default 30 days. */
   readonly authorityLifetimeMs: number;
+  /** Default 15 minutes: so long a rotation waits for a node that says nothing, unless its SVIDs would be cut off. */
+  readonly lostAfterMs: number;
   /** From when a CRL is made until its nextUpdate. Default 7 days, and at least twice the longest life of an SVID. */
   readonly crlLifeMs: number;
   /** Of an SVID that an operator mints. Default 3,600. */
@@ -44,6 +46,14 @@ export interface AttestorSettings {
   readonly joinToken: boolean;
   /** Undefined: off. */
   readonly x509pop: X509PopSettings | undefined;
+}
+
+/** Of any SVID: a workload's, a node's, one that is minted. */
+export function longestLifeMs(
+  settings: Pick<IssuerSettings, "maxTtlSeconds" | "nodeTtlSeconds" | "mintMaxTtlSeconds">,
+): number {
+  const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
+  return Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
 }
 
 export interface IssuerOptions {

@@ -18,6 +18,7 @@ import type { AuditChain } from "./audit-chain.ts";
 import type { Authorities, SigningAuthority } from "./authorities.ts";
 import { type Entries, traitsOf } from "./entries.ts";
 import { type Linted, lint, type Recorded, record, sign } from "./issuance.ts";
+import type { IssuedEnds } from "./issued-ends.ts";
 import { type Admitted, recordKeyOf, refuseUnwelcome } from "./requests.ts";
 import type { SignedState } from "./signed-state.ts";
 
@@ -28,6 +29,7 @@ export interface SigningOptions {
   readonly entries: Entries;
   readonly authorities: Authorities;
   readonly audit: AuditChain;
+  readonly issued: IssuedEnds;
   readonly clock: Clock;
   readonly random: Random;
   /** Called after a batch was signed, to announce it. */
@@ -78,6 +80,7 @@ export class Signing {
       () => ({ kind: "svids-issued", node: node.node, svids: issued }),
     );
     refuseUnwelcome(this.#options.state.get("node-record", recordKeyOf(node.node)));
+    for (const { notAfter } of issued) this.#options.issued.note(node.node, authority.id, notAfter);
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
     const answer = { td: trustDomain, at: clock.now(), request: request.digest, results };

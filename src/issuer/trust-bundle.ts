@@ -1,9 +1,9 @@
 import { formatBundle } from "../core/bundle/document.ts";
 import { bundleKey, revocationsKey } from "../core/envelope/object-keys.ts";
-import type { AuthorityState } from "../core/envelope/payloads.ts";
 import { spiffeSequence, zeroVersion } from "../core/envelope/version.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
-import { parseCertificate } from "../core/x509/certificate.ts";
+import { type AuthorityFacts, subjectKeyIdOf } from "./authorities.ts";
+import { isTrusted } from "./authority-life.ts";
 import type { Change } from "./change.ts";
 import type { SignedState } from "./signed-state.ts";
 
@@ -19,16 +19,10 @@ export interface BundleFacts {
   readonly authorities: readonly AuthorityFacts[];
 }
 
-/** An authority as it will stand. */
-export type AuthorityFacts = Pick<
-  AuthorityState,
-  "authority" | "status" | "certificate" | "anchors"
->;
-
-/** The change that writes the own bundle: the roots of every authority that is not removed, and which of them signs. A root that none needs leaves it. */
+/** The change that writes the own bundle: the roots of every authority that is trusted, which of them signs, and which are tainted. A root that none needs leaves it. */
 export function bundleChange(facts: BundleFacts): Change {
   const { trustDomain, state, brokerPins } = facts;
-  const trusted = facts.authorities.filter((authority) => authority.status !== "removed");
+  const trusted = facts.authorities.filter(({ status }) => isTrusted(status));
   const active = trusted.findLast((authority) => authority.status === "active");
   return {
     kind: "bundle",
@@ -44,10 +38,8 @@ export function bundleChange(facts: BundleFacts): Change {
         jwtAuthorities: [],
       }),
       revocations: state.ref(revocationsKey(trustDomain))?.version ?? zeroVersion,
-      activeAuthority:
-        active === undefined
-          ? ""
-          : (parseCertificate(Buffer.from(active.certificate, "base64")).subjectKeyId ?? ""),
+      activeAuthority: active === undefined ? "" : subjectKeyIdOf(active),
+      taintedAuthorities: trusted.filter(({ status }) => status === "tainted").map(subjectKeyIdOf),
       brokerPins,
     }),
   };

@@ -1,4 +1,4 @@
-import type { AuthorityState } from "../core/envelope/payloads.ts";
+import type { AuthorityState } from "../core/envelope/authority-payloads.ts";
 import { isSame } from "../core/svid/path.ts";
 import { type Certificate, parseCertificate } from "../core/x509/certificate.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";

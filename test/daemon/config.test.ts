@@ -83,6 +83,7 @@ describe("a good file", () => {
       x509TtlSeconds: 3600,
       maxX509TtlSeconds: 86_400,
       authorityLifetimeMs: 30 * 86_400_000,
+      lostAfterMs: 15 * 60_000,
       keys: { store: "disk", sealingKey: undefined },
       keyType: "ec-p256",
       upstream: { type: "self-signed" },

@@ -222,3 +222,80 @@ test("every change is told, for the acknowledgement and the disk", () => {
   world.consumers.closed(stream);
   expect(world.changes).toBe(4);
 });
+
+describe("INV-6: which SVIDs are in use, so that their roots must stay", () => {
+  const old = svid(now + 1000, "default", "01");
+  const between = svid(now + 2000, "default", "02");
+  const fresh = svid(now + 5000, "default", "03");
+
+  function world(): ConsumersWorld {
+    const made = new ConsumersWorld();
+    for (const [serial, authority] of [
+      ["01", "aa"],
+      ["02", "bb"],
+      ["03", "cc"],
+    ] as const)
+      made.authorities.set(serial, authority);
+    return made;
+  }
+
+  test("an Envoy uses what it accepted last, and may use all that it was sent since", () => {
+    const made = world();
+    const stream = made.stream(7);
+    made.consumers.sent(stream, [old]);
+    made.consumers.acknowledged(stream, [old]);
+    expect(made.uses()).toEqual(["aa 1 1000"]);
+    made.consumers.sent(stream, [between]);
+    made.consumers.sent(stream, [fresh]);
+    expect(made.uses()).toEqual(["aa 1 1000", "bb 1 2000", "cc 1 5000"]);
+    made.consumers.acknowledged(stream, [fresh]);
+    expect(made.uses()).toEqual(["cc 1 5000"]);
+  });
+
+  test("what it refused it does not use, but still what it has", () => {
+    const made = world();
+    const stream = made.stream(7);
+    made.consumers.sent(stream, [old]);
+    made.consumers.acknowledged(stream, [old]);
+    made.consumers.sent(stream, [fresh]);
+    made.consumers.refused(stream, { ...fresh, message: "no" });
+    expect(made.uses()).toContain("aa 1 1000");
+  });
+
+  test("who cannot acknowledge has let go of the old one ten seconds after it was given the new one", () => {
+    const made = world();
+    const stream = made.stream(7, "workload-api");
+    const long = svid(now + 100_000, "default", "01");
+    made.consumers.flushed(stream, [long]);
+    made.consumers.flushed(stream, [svid(now + 200_000, "default", "03")]);
+    expect(made.uses()).toEqual(["aa 1 10000", "cc 1 200000"]);
+    // Told again of what it has, it does not start to use the old one anew.
+    made.consumers.flushed(stream, [svid(now + 200_000, "default", "03")]);
+    expect(made.uses()).toEqual(["aa 1 10000", "cc 1 200000"]);
+  });
+
+  test("one that went away uses what it had until that ends, or it is gone; over a restart of the daemon too", async () => {
+    const made = world();
+    const stream = made.stream(7);
+    made.consumers.sent(stream, [old]);
+    made.consumers.acknowledged(stream, [old]);
+    made.consumers.closed(stream);
+    const saved = made.consumers.save();
+    made.consumers = made.restarted();
+    made.consumers.resume(saved);
+    expect(made.uses()).toEqual(["aa 1 1000"]);
+    await made.clock.advance(1000);
+    expect(made.uses()).toEqual([]);
+    const other = made.stream(8);
+    made.consumers.sent(other, [fresh]);
+    made.running.delete(8);
+    made.consumers.closed(other);
+    expect(made.uses()).toEqual([]);
+  });
+
+  test("one SVID in many places is one", () => {
+    const made = world();
+    for (const pid of [7, 8]) made.consumers.sent(made.stream(pid), [old]);
+    expect(made.uses()).toEqual(["aa 1 1000"]);
+  });
+});

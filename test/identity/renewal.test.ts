@@ -32,6 +32,7 @@ function planOf(bend: Partial<PlanInput> & { readonly holds?: readonly HeldSvid[
     entries: [entryOf("web")],
     held: new Map(holds.map((held) => [held.entry, held])),
     activeAuthority: "a1",
+    tainted: [],
     activeSince: 0,
     reissueSpreadMs: 2000,
     now: 0,
@@ -115,6 +116,22 @@ describe("after a change of authority", () => {
     expect(planOf({ ...change, holds, now: at }).due).toEqual(["web"]);
   });
 
+  test("what a tainted one signed does not wait for its turn, the soonest to end goes first", () => {
+    const holds = [
+      heldOf("late", { ...long, spread: 0.9 }),
+      heldOf("soon", { notAfter: 3_000_000, spread: 0.9 }),
+    ];
+    const entries = [entryOf("late"), entryOf("soon")];
+    const tainted = { ...change, entries, holds, now: 10_000, tainted: ["a1"] };
+    expect(planOf(tainted).due).toEqual(["soon", "late"]);
+    expect(planOf({ ...tainted, tainted: ["a0"] }).due).toEqual([]);
+  });
+
+  test("an issuer that signs with a tainted one all the same is not asked without end", () => {
+    const holds = [heldOf("web", { ...long, askedUnder: "a2", spread: 0.9 })];
+    expect(planOf({ ...change, holds, now: 10_000, tainted: ["a1"] }).due).toEqual([]);
+  });
+
   test("what is due anyway does not wait for it", () => {
     const holds = [heldOf("web", { spread: 0.9 })];
     expect(planOf({ ...change, activeSince: 58_001, holds, now: 58_001 }).due).toEqual(["web"]);
@@ -159,6 +176,7 @@ describe("properties", () => {
       .array(held)
       .map((all): ReadonlyMap<string, HeldSvid> => new Map(all.map((one) => [one.entry, one]))),
     activeAuthority: fc.constantFrom("", "a1", "a2"),
+    tainted: fc.subarray(["a1", "a2"]),
     activeSince: fc.nat({ max: 2 * hundred }),
     reissueSpreadMs: fc.constantFrom(0, 2000),
     now: fc.nat({ max: 3 * hundred }),

@@ -93,7 +93,7 @@ describe("entries that are gone", () => {
     expect(idsOf(watch.current())).toEqual(["web"]);
     expect(world.trace).toEqual(["told web", "changed", "removed db"]);
     expect([...world.cache.kept.keys()]).toEqual(["web"]);
-    expect([...world.identities.authorities().values()].map(({ svids }) => svids)).toEqual([1]);
+    expect(world.uses().map(({ svids }) => svids)).toEqual([1]);
   });
 
   test("are kept until it was read: they may only be ones not heard of yet", async () => {

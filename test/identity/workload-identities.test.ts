@@ -166,9 +166,39 @@ describe("renewal", () => {
     const asked = world.requests.flatMap((request) => request.entries);
     expect(asked.toSorted()).toEqual(entries.map(({ id }) => id).toSorted());
     expect(world.requests.length).toBeGreaterThan(5);
-    expect([...world.identities.authorities()]).toEqual([
-      [activeAuthority, { svids: 40, until: expect.any(Number) as number }],
+    expect(world.uses()).toEqual([
+      { authority: activeAuthority, svids: 40, until: expect.any(Number) as number },
     ]);
+  });
+
+  test("after its authority is tainted, all are asked for at this very moment, in full batches", async () => {
+    const world = new Workloads();
+    const entries = Array.from({ length: 120 }, (_, i) => entryOf(`e${i}`));
+    await world.update(entries);
+    world.requests.length = 0;
+    const next = makeAuthority({ notAfter: noon + 100 * hour });
+    const activeAuthority = next.certificate.subjectKeyId ?? "";
+    world.answer = (item) => world.issued(item, { by: next });
+    const bundle = makeBundle("example.org", [world.authority, next], 2n);
+    const taintedAuthorities = [world.authority.certificate.subjectKeyId ?? ""];
+    await world.update(entries, { bundle, activeAuthority, taintedAuthorities });
+    await world.clock.advance(0);
+    expect(world.requests.map((request) => request.entries.length)).toEqual([50, 50, 20]);
+    expect(new Set(world.requests.map(({ at }) => at))).toEqual(new Set([world.clock.now()]));
+    expect(world.uses()).toMatchObject([{ authority: activeAuthority, svids: 120 }]);
+  });
+
+  test("INV-6: what is asked for counts as what may come, by the authority that was known to sign", async () => {
+    const world = new Workloads();
+    const gate = Promise.withResolvers<undefined>();
+    world.beforeAnswer = () => gate.promise;
+    await world.update([entryOf("web")]);
+    const authority = world.authority.certificate.subjectKeyId ?? "";
+    expect(world.uses()).toMatchObject([{ authority, svids: 1 }]);
+    world.answer = (item) => world.refused(item);
+    gate.resolve(undefined);
+    await world.clock.advance(0);
+    expect(world.uses()).toEqual([]);
   });
 });
 
@@ -184,7 +214,7 @@ describe("expiry", () => {
     expect(watch.current()).toMatchObject({ svids: [], synced: false });
     expect(world.trace.at(-1)).toBe("told");
     expect(world.identities.status()).toEqual({ entries: 1, svids: 0, nextExpiry: noon + hour });
-    expect([...world.identities.authorities()]).toEqual([]);
+    expect(world.uses()).toEqual([]);
   });
 
   test("also while an issuer takes its time", async () => {

@@ -1,55 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { groupIndexKey, manifestKey } from "../../src/core/envelope/object-keys.ts";
-import type { GroupIndexState } from "../../src/core/envelope/payloads.ts";
-import { reasonOf } from "../../src/kit/errors.ts";
 import { type Asker, verdictOf } from "../support/simulation-asker.ts";
-import { payloadOf } from "../support/simulation-audit.ts";
-import type { SimulationIssuer } from "../support/simulation-issuer.ts";
 import { quiet } from "../support/simulation-quiet.ts";
-import { newEntry, type Office, openOffice, operator } from "./support/office.ts";
+import { storeIsWhole, whileDying } from "./support/dying.ts";
+import { newEntry, openOffice, operator } from "./support/office.ts";
 
 /** No order of these tests takes more appends than this, and none of its appends has more records. */
 const appends = [1, 2, 3, 4];
 const kept = [0, 1, 2, 3, 4];
 const crashes = appends.flatMap((append) => kept.map((records) => ({ append, kept: records })));
-
-/** Gives an order to an issuer that dies in one of its writes. Undefined when nobody answered any more. */
-async function whileDying<T>(
-  host: SimulationIssuer,
-  crash: { readonly append: number; readonly kept: number },
-  order: () => Promise<T>,
-): Promise<{ readonly answer: T } | undefined> {
-  host.journal.crashAt(crash, () => host.kill());
-  const answered: { answer?: T } = {};
-  order().then(
-    (answer) => {
-      answered.answer = answer;
-    },
-    (thrown: unknown) => {
-      // The dead do not speak, and nothing else may go wrong.
-      throw new Error(`answered after death: ${reasonOf(thrown)}`);
-    },
-  );
-  await quiet();
-  await quiet();
-  await host.restart();
-  return answered.answer === undefined ? undefined : { answer: answered.answer };
-}
-
-/** Everything in the store is what the journal holds, and what nodes read agrees with what the issuer says. */
-async function storeIsWhole({ host }: Office): Promise<void> {
-  const store = await host.bus.issuer("eyes").loadAll();
-  const journal = (await host.journal.load()).filter(({ kind }) => kind === "object");
-  for (const { key, bytes } of journal)
-    expect(Buffer.from(store.get(key) ?? []).equals(Buffer.from(bytes)), key).toBe(true);
-  const shared = payloadOf<GroupIndexState>(store.get(groupIndexKey) ?? new Uint8Array()).entries;
-  const entries = host.issuer.entries.list();
-  expect(shared.map(({ id }) => id)).toEqual(
-    entries.filter(({ nodes }) => nodes.kind !== "ids").map(({ id }) => id),
-  );
-  for (const { node } of host.issuer.nodes.list()) expect(store.has(manifestKey(node))).toBe(true);
-  expect(host.issuer.status().pending).toBe(0);
-}
 
 describe("an issuer that dies in a write, and what is left (JRN-01)", () => {
   test.for(crashes)("creating an entry: append $append, $kept kept", async (crash) => {
@@ -114,7 +72,7 @@ describe("an issuer that dies in a write, and what is left (JRN-01)", () => {
     const active = authorities.list().filter(({ status }) => status === "active");
     expect(active.length).toBe(1);
     expect(active[0]?.authority).not.toBe(first?.authority);
-    expect(authorities.find(first?.authority ?? "")?.status).toBe("old");
+    expect(authorities.find(first?.authority ?? "")?.status).toBe("revoked");
     await storeIsWhole(office);
   });
 

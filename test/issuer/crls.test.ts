@@ -72,7 +72,8 @@ describe("every trusted authority has a CRL", () => {
     const office = await openOffice();
     const { host } = office;
     const old = host.issuer.authorities.active()?.authority ?? "";
-    await host.issuer.rotate(operator);
+    await host.issuer.ca.orders.prepare("uid 0");
+    await host.issuer.ca.orders.activate("", "uid 0");
     await office.clock.advance(1500);
     expect(host.issuer.authorities.trusted()).toHaveLength(2);
     host.keys.lose(old);

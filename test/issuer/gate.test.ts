@@ -1,71 +1,26 @@
 import { describe, expect, test } from "vitest";
-import type { Ack, ConsumerReport, NodeRecordState } from "../../src/core/envelope/payloads.ts";
-import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe/spiffe-id.ts";
+import type { Ack, ConsumerReport } from "../../src/core/envelope/payloads.ts";
+import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
+import { type GateFacts, liveNodes } from "../../src/issuer/gate.ts";
 import {
-  type GateFacts,
-  liveNodes,
+  ack,
+  bundle,
+  consumer,
+  facts,
+  hourMs,
+  node,
+  now,
+  oldAuthority,
+  record,
+  sequence,
+  trustDomain,
   waitingForBundle,
   waitingForReissue,
-} from "../../src/issuer/gate.ts";
-
-const now = Date.UTC(2026, 10, 22, 12);
-const trustDomain = parseTrustDomain("example.org");
-const node = parseSpiffeId("spiffe://example.org/herald/node/join_token/east");
-const version = { epoch: 1n, term: 3n, seq: 50n };
-const bundle = { trustDomain, sequence: 2n ** 32n + 50n, key: "bundle.x", version };
-const hourMs = 3_600_000;
-const oldAuthority = "aa";
-
-const record: NodeRecordState = {
-  td: trustDomain,
-  at: now,
-  key: "record.x",
-  version: { epoch: 1n, term: 1n, seq: 1n },
-  node,
-  current: { keyId: "0".repeat(64), spki: "" },
-  next: null,
-  retired: [],
-  labels: {},
-  banned: false,
-  enrolledAt: now,
-  expiresAt: now + 1000,
-};
-
-const consumer: ConsumerReport = {
-  id: "sds-1-1",
-  kind: "sds",
-  connected: true,
-  sent: { [trustDomain]: bundle.sequence },
-  acknowledged: { [trustDomain]: bundle.sequence },
-  flushedAt: 0,
-  heldUntil: now + 1000,
-  refusal: null,
-};
-
-const ack: Ack = {
-  td: trustDomain,
-  at: now,
-  id: "request",
-  node,
-  boot: "boot",
-  counter: 1,
-  highest: null,
-  applied: { [bundle.key]: version },
-  consumers: [],
-  authorities: [],
-};
-
-function facts(of: {
-  readonly record?: Partial<NodeRecordState>;
-  readonly ack?: Partial<Ack> | "none";
-}): GateFacts {
-  const told = of.ack === "none" ? undefined : { ...ack, ...of.ack };
-  return { now, longestLifeMs: hourMs, records: [{ ...record, ...of.record }], ackOf: () => told };
-}
+} from "./support/gate-facts.ts";
 
 const behind = {
-  sent: { [trustDomain]: bundle.sequence },
-  acknowledged: { [trustDomain]: bundle.sequence - 1n },
+  sent: { [trustDomain]: sequence },
+  acknowledged: { [trustDomain]: sequence - 1n },
 };
 
 describe("the gate before an authority signs: has everybody its root?", () => {
@@ -93,19 +48,27 @@ describe("the gate before an authority signs: has everybody its root?", () => {
     ],
     ["a node with none", { applied: {} }, "has not acknowledged the bundle"],
   ])("GATE-01: %s", ([, told, reason]) => {
-    const waiting = waitingForBundle(facts({ ack: told }), bundle);
+    const waiting = waitingForBundle(facts({ ack: told }));
     expect(waiting.map((one) => one.reason).join()).toBe(reason);
   });
 
   test("GATE-01: a node that never told is waited for, by name", () => {
-    expect(waitingForBundle(facts({ ack: "none" }), bundle)).toEqual([
-      { node, consumer: "", reason: "has not acknowledged the bundle", blocks: false },
+    expect(waitingForBundle(facts({ ack: "none" }))).toEqual([
+      {
+        node,
+        consumer: "",
+        reason: "has not acknowledged the bundle",
+        blocks: false,
+        lost: false,
+        until: record.expiresAt,
+        svids: 0,
+      },
     ]);
   });
 
   test.for<readonly [string, Partial<ConsumerReport>, "open" | "waits" | "blocked"]>([
     ["acknowledged it", {}, "open"],
-    ["acknowledged a newer one", { acknowledged: { [trustDomain]: bundle.sequence + 1n } }, "open"],
+    ["acknowledged a newer one", { acknowledged: { [trustDomain]: sequence + 1n } }, "open"],
     ["acknowledged the one before", behind, "waits"],
     ["acknowledged nothing", { acknowledged: {} }, "waits"],
     ["was given SVIDs alone, and no bundle", { sent: {}, acknowledged: {} }, "open"],
@@ -156,7 +119,7 @@ describe("the gate before an authority signs: has everybody its root?", () => {
     ],
   ])("GATE-02: a consumer that %s", ([, told, outcome]) => {
     const consumers = [{ ...consumer, ...told }];
-    const waiting = waitingForBundle(facts({ ack: { consumers } }), bundle);
+    const waiting = waitingForBundle(facts({ ack: { consumers } }));
     const seen = waiting.length === 0 ? "open" : waiting[0]?.blocks === true ? "blocked" : "waits";
     expect(seen).toBe(outcome);
     if (outcome !== "open") expect(waiting[0]?.consumer).toBe("sds-1-1");
@@ -164,7 +127,7 @@ describe("the gate before an authority signs: has everybody its root?", () => {
 
   test("GATE-02: a refusal is named with what was refused", () => {
     const consumers = [{ ...consumer, refusal: { name: "ROOTCA", reason: "empty" } }];
-    const [waiting] = waitingForBundle(facts({ ack: { consumers } }), bundle);
+    const [waiting] = waitingForBundle(facts({ ack: { consumers } }));
     expect(waiting?.reason).toBe("refused ROOTCA: empty");
   });
 });
@@ -181,13 +144,35 @@ describe("what a node claims beyond what any SVID lives (TM-N-06)", () => {
 
   test("GATE-05: its consumers are not waited for by it", () => {
     const consumers = [{ ...consumer, ...behind, connected: false, heldUntil: forEver }];
-    expect(waitingForBundle(facts({ ack: { at: now - hourMs, consumers } }), bundle)).toEqual([]);
-    expect(waitingForBundle(facts({ ack: { at: now, consumers } }), bundle).length).toBe(1);
+    expect(waitingForBundle(facts({ ack: { at: now - hourMs, consumers } }))).toEqual([]);
+    expect(waitingForBundle(facts({ ack: { at: now, consumers } })).length).toBe(1);
   });
 
   test("GATE-05: nor does the old authority", () => {
-    const old = { ...claims, authorities: [{ authority: oldAuthority, svids: 1, until: forEver }] };
-    expect(waitingForReissue(facts({ ack: old }), oldAuthority)).toEqual([]);
+    const held = {
+      ...claims,
+      authorities: [{ authority: oldAuthority, svids: 1, until: forEver }],
+    };
+    expect(waitingForReissue(facts({ ack: held }))).toEqual([]);
+  });
+
+  test("GATE-05: nor what no SVID of that authority can live to, however often it is claimed anew", () => {
+    const claim = { authorities: [{ authority: oldAuthority, svids: 1, until: forEver }] };
+    expect(waitingForReissue(facts({ ack: claim }), { lastEnd: now })).toEqual([]);
+    expect(waitingForReissue(facts({ ack: claim }), { lastEnd: now + 5 })).toMatchObject([
+      { until: now + 5 },
+    ]);
+  });
+
+  test("GATE-05: one that claims to hold nothing binds itself alone", () => {
+    const [liar, other] = [node, parseSpiffeId("spiffe://example.org/herald/node/join_token/west")];
+    const use = [{ authority: oldAuthority, svids: 1, until: now + 10 }];
+    const both: GateFacts = {
+      ...facts({}),
+      records: [record, { ...record, node: other }],
+      ackOf: (of) => ({ ...ack, node: of, authorities: of === liar ? [] : use }),
+    };
+    expect(waitingForReissue(both).map((one) => one.node)).toEqual([other]);
   });
 });
 
@@ -213,12 +198,16 @@ describe("live nodes", () => {
     ],
     ["it is banned", { record: { banned: true } }, false],
     ["it has told nothing yet", { ack: "none" }, true],
+    [
+      "its SVID has ended, and one that was signed for a workload there lives",
+      { ack: "none", record: { expiresAt: now }, issuedUntil: now + 1 },
+      true,
+    ],
   ])("GATE-03: counts while %s: %#", ([, of, counts]) => {
     expect(liveNodes(facts(of)).length).toBe(counts ? 1 : 0);
     expect(
       waitingForBundle(
         facts({ ...of, ack: of.ack === "none" ? "none" : { ...of.ack, applied: {} } }),
-        bundle,
       ).length,
     ).toBe(counts ? 1 : 0);
   });
@@ -240,9 +229,35 @@ describe("the gate before a rotation is done: is any SVID of the old authority l
     ["the node is dead and told nothing", { ack: "none", record: { expiresAt: now } }, ""],
   ])("GATE-04: %s", ([, of, reason]) => {
     expect(
-      waitingForReissue(facts(of), oldAuthority)
+      waitingForReissue(facts(of))
         .map((one) => one.reason)
         .join(),
     ).toBe(reason);
+  });
+
+  test("GATE-04: what a node said before it knew that another one signs does not count", () => {
+    const early = { applied: { [bundle.key]: bundle.above }, authorities: [] };
+    expect(waitingForReissue(facts({ ack: early }))).toMatchObject([{ node, svids: 1 }]);
+  });
+
+  test("GATE-04: of a node that said nothing since, every SVID that it may hold is waited for, and named with its end", () => {
+    const early = {
+      applied: {},
+      authorities: [{ authority: oldAuthority, svids: 7, until: now + 2000 }],
+    };
+    expect(waitingForReissue(facts({ ack: early }))).toMatchObject([
+      { svids: 7, until: now + 2000 },
+    ]);
+    expect(waitingForReissue(facts({ ack: early, issuedUntil: now + 3000 }))).toMatchObject([
+      { until: now + 3000 },
+    ]);
+    const over = facts({ ack: early, issuedUntil: now + 3000 });
+    expect(waitingForReissue(over, { lastEnd: now })).toEqual([]);
+  });
+
+  test("GATE-04: an SVID that an operator was handed counts, though no node tells of it", () => {
+    const minted = waitingForReissue(facts({ ack: {} }), { mintedUntil: now + 1 });
+    expect(minted).toMatchObject([{ node: "", until: now + 1 }]);
+    expect(waitingForReissue(facts({ ack: {} }), { mintedUntil: now })).toEqual([]);
   });
 });

@@ -1,61 +1,21 @@
 import { describe, expect, test } from "vitest";
-import { parseBundle } from "../../src/core/bundle/document.ts";
 import { bundleKey } from "../../src/core/envelope/object-keys.ts";
-import type {
-  Ack,
-  AuthorityUse,
-  BundleState,
-  ConsumerReport,
-} from "../../src/core/envelope/payloads.ts";
-import type { Version } from "../../src/core/envelope/version.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
-import type { Asker } from "../support/simulation-asker.ts";
-import { payloadOf } from "../support/simulation-audit.ts";
-import { quiet } from "../support/simulation-quiet.ts";
-import { type Office, openOffice, operator } from "./support/office.ts";
-
-const hourMs = 3_600_000;
-
-interface Published {
-  readonly version: Version;
-  readonly sequence: bigint;
-  readonly active: string;
-  readonly roots: number;
-}
-
-/** The bundle as nodes read it. */
-async function published({ host, domain }: Office): Promise<Published> {
-  const { trustDomain } = domain;
-  const bytes = await host.bus.node("eyes").read(bundleKey(trustDomain));
-  const { version, document, activeAuthority } = payloadOf<BundleState>(bytes ?? new Uint8Array());
-  const bundle = parseBundle(trustDomain, document);
-  const { epoch, term, seq } = version;
-  return {
-    version: { epoch: BigInt(epoch), term: BigInt(term), seq: BigInt(seq) },
-    sequence: bundle.sequence,
-    active: activeAuthority,
-    roots: bundle.x509Authorities.length,
-  };
-}
-
-/** What a node says that has applied the bundle, and whose only consumer is `consumer`. */
-async function tell(office: Office, node: Asker, said: Partial<Ack>): Promise<void> {
-  const { version } = await published(office);
-  const applied = { [bundleKey(office.domain.trustDomain)]: version };
-  await node.send("ack", await node.ackRequest({ applied, ...said }));
-  await quiet();
-}
-
-function uses(office: Office, authority: string): AuthorityUse {
-  return { authority, svids: 1, until: office.clock.now() + hourMs };
-}
-
-function step({ host }: Office): string {
-  return host.issuer.rotation.progress().step;
-}
+import { openOffice, operator } from "./support/office.ts";
+import {
+  envoyAt,
+  hourMs,
+  published,
+  recorded,
+  statuses,
+  step,
+  tell,
+  uses,
+  waiting,
+} from "./support/rotating.ts";
 
 describe("rotating the authority", () => {
-  test("INV-6: prepare, everybody has it, activate, nothing old is left, done; each step outlives the issuer", async () => {
+  test("INV-6: prepare, everybody has it, activate, nothing old is left, its root goes, done; each step outlives the issuer", async () => {
     const office = await openOffice();
     const { host } = office;
     const node = await office.node("east");
@@ -65,7 +25,7 @@ describe("rotating the authority", () => {
     expect(step(office)).toBe("prepare");
     await host.restart();
     expect(step(office)).toBe("prepare");
-    expect(host.issuer.rotation.progress().waiting).toHaveLength(1);
+    expect(waiting(office)).toHaveLength(1);
     await tell(office, node, { authorities: [uses(office, first.active)] });
     const second = await published(office);
     expect(second.active).not.toBe(first.active);
@@ -74,8 +34,20 @@ describe("rotating the authority", () => {
     await host.restart();
     expect(step(office)).toBe("reissue");
     expect((await published(office)).active).toBe(second.active);
+    // One SVID of the old authority is left.
+    await tell(office, node, {
+      authorities: [uses(office, first.active), uses(office, second.active)],
+    });
+    expect(step(office)).toBe("reissue");
+    expect((await published(office)).roots).toBe(2);
+    await tell(office, node, { authorities: [uses(office, second.active)] });
+    expect(step(office)).toBe("remove");
+    expect(await published(office)).toMatchObject({ active: second.active, roots: 1 });
+    await host.restart();
+    expect(step(office)).toBe("remove");
     await tell(office, node, { authorities: [uses(office, second.active)] });
     expect(step(office)).toBe("done");
+    expect(statuses(office)).toEqual(["active", "revoked"]);
   });
 
   test("GATE-02: a consumer that refuses holds the rotation, is named, and lets it go on when it accepts", async () => {
@@ -85,28 +57,19 @@ describe("rotating the authority", () => {
     const first = await published(office);
     await host.issuer.rotate(operator);
     const { sequence } = await published(office);
-    const { trustDomain } = office.domain;
-    const envoy: ConsumerReport = {
-      id: "sds-1-1",
-      kind: "sds",
-      connected: true,
-      sent: { [trustDomain]: sequence },
-      acknowledged: { [trustDomain]: first.sequence },
-      flushedAt: 0,
-      heldUntil: office.clock.now() + hourMs,
-      refusal: { name: "ROOTCA", reason: "Invalid path" },
-    };
-    await tell(office, node, { consumers: [envoy] });
-    expect(host.issuer.rotation.progress().waiting).toEqual([
+    const envoy = envoyAt(office, sequence, first.sequence);
+    await tell(office, node, {
+      consumers: [{ ...envoy, refusal: { name: "ROOTCA", reason: "Invalid path" } }],
+    });
+    expect(waiting(office)).toMatchObject([
       { node: node.id, consumer: "sds-1-1", reason: "refused ROOTCA: Invalid path", blocks: true },
     ]);
     expect((await published(office)).active).toBe(first.active);
-    const accepted = { ...envoy, acknowledged: { [trustDomain]: sequence }, refusal: null };
-    await tell(office, node, { consumers: [accepted] });
+    await tell(office, node, { consumers: [envoyAt(office, sequence, sequence)] });
     expect((await published(office)).active).not.toBe(first.active);
   });
 
-  test("GATE-03: a node that vanished is waited for until its SVID has ended, and no longer", async () => {
+  test("GATE-03: a node that is alone and vanished is waited for until its SVID has ended, and no longer", async () => {
     const office = await openOffice({ nodeTtlSeconds: 3600 });
     await office.node("east");
     await office.host.issuer.rotate(operator);
@@ -114,6 +77,57 @@ describe("rotating the authority", () => {
     expect(step(office)).toBe("prepare");
     await office.clock.advance(20_000);
     expect(step(office)).toBe("done");
+  });
+
+  test("GATE-06: of two nodes one vanishes: it is passed, named and audited; its root stays while its SVID may live", async () => {
+    const office = await openOffice({ nodeTtlSeconds: 7200 });
+    const { host, clock } = office;
+    const east = await office.node("east");
+    const west = await office.node("west");
+    const first = await published(office);
+    await host.issuer.rotate(operator);
+    for (let minute = 0; minute < 16; minute += 1) {
+      await tell(office, east, { authorities: [uses(office, first.active)] });
+      await clock.advance(60_000);
+    }
+    expect(step(office)).toBe("reissue");
+    expect(host.issuer.rotation.progress().passed).toEqual([
+      { node: west.id, step: "prepare", why: "lost" },
+    ]);
+    expect(recorded(office).filter((one) => one.includes(`${west.id} (lost)`)).length).toBe(1);
+    const second = await published(office);
+    const told = { authorities: [uses(office, second.active, 3 * hourMs)] };
+    await tell(office, east, told);
+    expect(waiting(office)).toMatchObject([{ node: west.id, lost: true }]);
+    expect((await published(office)).roots).toBe(2);
+    await clock.advance(2 * hourMs - 17 * 60_000);
+    await tell(office, east, told);
+    expect(waiting(office)).toMatchObject([{ node: west.id, lost: true }]);
+    await clock.advance(120_000);
+    expect((await published(office)).roots).toBe(1);
+    await tell(office, east, told);
+    expect(step(office)).toBe("done");
+  });
+
+  test("GATE-06: an issuer, or a bus, that was away takes nobody for lost", async () => {
+    const office = await openOffice();
+    const { host, clock } = office;
+    const east = await office.node("east");
+    await office.node("west");
+    await host.issuer.rotate(operator);
+    await tell(office, east, {});
+    host.kill();
+    await clock.advance(hourMs);
+    await host.start();
+    await tell(office, east, {});
+    await clock.advance(10 * 60_000);
+    expect(step(office)).toBe("prepare");
+    await host.issuer.onBusBack();
+    await clock.advance(10 * 60_000);
+    expect(step(office)).toBe("prepare");
+    await tell(office, east, {});
+    await clock.advance(6 * 60_000);
+    expect(step(office)).toBe("reissue");
   });
 
   test("TM-R-01: an older acknowledgement of the same run of a node opens nothing", async () => {
@@ -140,7 +154,7 @@ describe("rotating the authority", () => {
     expect((await published(office)).roots).toBe(2);
   });
 
-  test("INV-6: an authority of which two thirds are over is rotated without an order", async () => {
+  test("INV-6: an authority of which two thirds are over is rotated without an order, to the end", async () => {
     const office = await openOffice({ authorityLifetimeMs: 3 * hourMs });
     const first = await published(office);
     await office.clock.advance(2 * hourMs - 10_000);
@@ -148,10 +162,23 @@ describe("rotating the authority", () => {
     await office.clock.advance(20_000);
     const second = await published(office);
     expect(second.active).not.toBe(first.active);
-    const roots = office.host.issuer.authorities.list();
-    expect(roots.map(({ status }) => status)).toEqual(["old", "active"]);
-    expect(parseCertificate(Buffer.from(roots[1]?.certificate ?? "", "base64")).subjectKeyId).toBe(
+    expect(statuses(office)).toEqual(["active", "revoked"]);
+    const active = office.host.issuer.authorities.active();
+    expect(parseCertificate(Buffer.from(active?.certificate ?? "", "base64")).subjectKeyId).toBe(
       second.active,
     );
+  });
+
+  test("INV-6: an issuer that slept past the end of its authority begins anew by itself", async () => {
+    const office = await openOffice({ authorityLifetimeMs: 3 * hourMs });
+    const first = await published(office);
+    office.host.kill();
+    await office.clock.advance(4 * hourMs);
+    await office.host.start();
+    await office.clock.advance(5000);
+    expect(statuses(office)).toEqual(["active", "expired"]);
+    const second = await published(office);
+    expect(second.active).not.toBe(first.active);
+    expect(second.roots).toBe(1);
   });
 });

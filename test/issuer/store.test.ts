@@ -130,7 +130,7 @@ describe("a store that lost its newest writes (power cut)", () => {
       const story = [
         async () => void (await office.entry("/one")),
         async () => void (await office.entry("/two", { kind: "ids", ids: [node.id] })),
-        async () => void (await host.issuer.rotate(operator)),
+        () => host.issuer.rotate(operator),
         async () => void (await office.token("west")),
         async () => void (await office.node("north")),
       ];

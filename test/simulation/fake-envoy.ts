@@ -1,7 +1,7 @@
 import type { Bundle } from "../../src/core/bundle/bundle.ts";
 import type { Selector } from "../../src/core/spiffe/selector.ts";
 import type { WorkloadView, X509Svid } from "../../src/core/svid/workload-view.ts";
-import type { PushSource, StreamOf } from "../../src/identity/consumers.ts";
+import type { PushSource, StreamOf } from "../../src/identity/kept-consumers.ts";
 import type { Clock } from "../../src/kit/clock.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { SimulationNode } from "../support/simulation-node.ts";

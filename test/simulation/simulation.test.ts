@@ -42,6 +42,7 @@ function audited(world: World): readonly string[] {
 describe("two nodes, an issuer and a bus that nobody trusts, under a seed", () => {
   test.for(seeds)(
     "TM-B-02, TM-B-09, BDL-17, MEC-06: whatever happens, all converge (HERALD_SIM_SEED=%i)",
+    { timeout: 120_000 },
     async (seed) => {
       const world = await story(seed);
       const left = await converge(world);

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
+import { parseBundle } from "../../src/core/bundle/document.ts";
 import { claimOf } from "../../src/core/envelope/envelope.ts";
 import type { BundleState, StateObject } from "../../src/core/envelope/payloads.ts";
 import { compareVersions, formatVersion, type Version } from "../../src/core/envelope/version.ts";
 import { verifyX509Svid } from "../../src/core/svid/verify.ts";
 import type { X509Svid } from "../../src/core/svid/workload-view.ts";
+import { parseCertificate } from "../../src/core/x509/certificate.ts";
 import { payloadOf, type ShownRecord } from "../support/simulation-audit.ts";
 import type { FakeEnvoy } from "./fake-envoy.ts";
 import type { World } from "./world.ts";
@@ -65,6 +67,30 @@ export class Witness {
     if (sequence < this.#sequence)
       this.#note(`spiffe_sequence ${sequence} after ${this.#sequence}`);
     this.#sequence = sequence;
+    this.#trusts(bytes);
+  }
+
+  /** Whatever lives, on a disk or in a process, lost or not: its root is in the bundle (INV-6). */
+  #trusts(bytes: Uint8Array): void {
+    const { nodes, envoys, clock, domain } = this.#world;
+    const { trustDomain } = domain;
+    const bundle = parseBundle(trustDomain, payloadOf<BundleState>(bytes).document);
+    const now = clock.now();
+    const check = (who: string, chain: readonly Uint8Array[]): void => {
+      const [leaf] = chain;
+      if (leaf === undefined || parseCertificate(leaf).notAfter <= now) return;
+      try {
+        verifyX509Svid(chain, new Map([[trustDomain, bundle]]), now);
+      } catch {
+        this.#note(`${who} holds a live SVID, and its root left the bundle`);
+      }
+    };
+    for (const { name, disk } of nodes) {
+      for (const svid of disk.svids.values()) check(`${name}'s cache`, svid.chain);
+      if (disk.identity !== undefined) check(name, disk.identity.chain);
+    }
+    for (const { pid, dead, svid } of envoys)
+      if (!dead && svid !== undefined) check(`pid ${pid}`, svid.chain);
   }
 
   #audited({ payload: { action } }: ShownRecord): void {
@@ -120,10 +146,11 @@ export class Witness {
   #isWaitedFor(envoy: FakeEnvoy): boolean {
     const { clock, issuer } = this.#world;
     const now = clock.now();
-    if (!envoy.counts(now)) return false;
-    const record = issuer.running?.nodes
-      .list()
-      .find(({ node }) => node === envoy.node.identity.node);
+    const { node } = envoy.node.identity;
+    // Lost: it was named and passed by before another authority signed.
+    const passed = issuer.running?.rotation.progress().passed ?? [];
+    if (!envoy.counts(now) || passed.some((one) => one.node === node)) return false;
+    const record = issuer.running?.nodes.list().find((one) => one.node === node);
     return record === undefined || record.expiresAt > now;
   }
 

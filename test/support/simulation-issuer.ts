@@ -38,6 +38,7 @@ const settings: IssuerSettings = {
   defaultTtlSeconds: 3600,
   maxTtlSeconds: 86_400,
   authorityLifetimeMs: 30 * 24 * 3_600_000,
+  lostAfterMs: 15 * 60_000,
   crlLifeMs: 7 * 24 * 3_600_000,
   mintMaxTtlSeconds: 3600,
 };

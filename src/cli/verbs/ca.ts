@@ -1,17 +1,13 @@
 import type { Command } from "commander";
-import type { Authority, RotationProgress } from "../../wire/herald/v1/authorities.ts";
-import type { Admin } from "../admin-client.ts";
-import { CliError } from "../cli-error.ts";
-import { exitCode } from "../exit-code.ts";
+import type { Authority, KeptAuthority } from "../../wire/herald/v1/authorities.ts";
 import { isoOrNull, printMoment } from "../moment.ts";
-import { printProgress } from "../rotation-line.ts";
-import type { Surroundings } from "../surroundings.ts";
-import { table } from "../table.ts";
+import { printProgress, printWaiting, progressJson, waitingJson } from "../rotation-line.ts";
+import { listed, table } from "../table.ts";
 import { addGroup, addVerb, type Shop, withAdmin } from "../verb.ts";
+import { addActivate, addRevoke, addRotate, addTaint } from "./ca-rotation.ts";
 
-interface RotateOptions {
+interface AdminOptions {
   readonly admin?: string;
-  readonly watch?: true;
   readonly json?: true;
 }
 
@@ -21,19 +17,25 @@ export function addCa(program: Command, shop: Shop): void {
     description: "authorities: the keys that sign X.509-SVIDs",
   });
   addList(ca, shop);
+  addPrepare(ca, shop);
+  addActivate(ca, shop);
+  addTaint(ca, shop);
+  addRevoke(ca, shop);
   addRotate(ca, shop);
+  addPrune(ca, shop);
 }
 
 function addList(ca: Command, { surroundings }: Shop): void {
   const verb = withAdmin(
     addVerb(ca, {
       name: "list",
-      description: "list authorities and the rotation under way",
+      description:
+        "list authorities, who still needs them and what comes next, and the rotation under way",
       examples: ["herald ca list"],
     }),
   );
   verb.action(async () => {
-    const { admin: flag, json } = verb.opts<{ readonly admin?: string; readonly json?: true }>();
+    const { admin: flag, json } = verb.opts<AdminOptions>();
     const { withIssuer } = await import("../admin-client.ts");
     const { authorities, rotation } = await withIssuer(
       flag,
@@ -41,102 +43,113 @@ function addList(ca: Command, { surroundings }: Shop): void {
       async (admin) => await admin.listAuthorities(),
     );
     if (json === true) {
-      const answer = { authorities: authorities.map(authorityJson), rotation: rotation ?? null };
+      const answer = {
+        authorities: authorities.map(authorityJson),
+        rotation: rotation === undefined ? null : progressJson(rotation),
+      };
       surroundings.out(`${JSON.stringify(answer)}\n`);
       return;
     }
     const now = surroundings.clock.now();
     surroundings.out(
       table(
-        ["ID", "STATUS", "SUBJECT KEY ID", "EXPIRES"],
-        authorities.map((one) => [
-          one.id,
-          one.status,
-          one.subjectKeyId,
-          printMoment(one.notAfter, now),
-        ]),
+        ["ID", "STATUS", "SUBJECT KEY ID", "LIVE SVIDS", "EXPIRES", "NEXT"],
+        authorities.map((one) => authorityRow(one, now)),
       ),
     );
+    surroundings.out(authorities.map((one) => printUses(one, now)).join(""));
     if (rotation !== undefined)
       surroundings.out(`\nrotation under way: ${printProgress(rotation)}\n`);
   });
 }
 
-function addRotate(ca: Command, { surroundings, finish }: Shop): void {
+function addPrepare(ca: Command, { surroundings }: Shop): void {
   const verb = withAdmin(
     addVerb(ca, {
-      name: "rotate",
-      description:
-        "bring a new authority into use, step by step, each one when all nodes and Envoys are ready for it; waits until done",
-      examples: ["herald ca rotate", "herald ca rotate --watch --json"],
+      name: "prepare",
+      description: "make the next authority and put its root into every bundle; it signs nothing",
+      examples: ["herald ca prepare"],
     }),
-  ).option("--watch", "follow the rotation under way, begin none");
+  );
   verb.action(async () => {
-    const options = verb.opts<RotateOptions>();
+    const { admin: flag, json } = verb.opts<AdminOptions>();
     const { withIssuer } = await import("../admin-client.ts");
-    finish(
-      await withIssuer(
-        options.admin,
-        surroundings,
-        async (admin) => await followRotation(admin, options, surroundings),
-      ),
+    const { authority } = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.prepareAuthority(),
+    );
+    if (authority === undefined) return;
+    surroundings.out(
+      json === true
+        ? `${JSON.stringify({ authority: authorityJson(authority) })}\n`
+        : `${authority.id} is prepared; \`herald ca activate\` brings it into use\n`,
     );
   });
 }
 
-async function followRotation(
-  admin: Admin,
-  options: RotateOptions,
-  surroundings: Surroundings,
-): Promise<number> {
-  const { clock } = surroundings;
-  const interrupt = new AbortController();
-  const forget = surroundings.onInterrupt(() => interrupt.abort());
-  const startedAt = clock.now();
-  let last: RotationProgress | undefined;
-  let told = "";
-  try {
-    const stream =
-      options.watch === true
-        ? admin.watchRotation(interrupt.signal)
-        : admin.rotateAuthority(interrupt.signal);
-    for await (const { progress } of stream) {
-      if (progress === undefined) continue;
-      last = progress;
-      const line = options.json === true ? JSON.stringify(progress) : printProgress(progress);
-      if (line === told) continue;
-      told = line;
-      const elapsed = `+${((clock.now() - startedAt) / 1000).toFixed(1)}s`;
-      surroundings.out(options.json === true ? `${line}\n` : `${elapsed.padEnd(7)} ${line}\n`);
-      if (progress.step === "done") return exitCode.ok;
-    }
-  } finally {
-    forget();
-  }
-  if (interrupt.signal.aborted) {
-    surroundings.err(
-      "herald: the rotation goes on without this command\n  try: herald ca rotate --watch\n",
+function addPrune(ca: Command, { surroundings }: Shop): void {
+  const verb = withAdmin(
+    addVerb(ca, {
+      name: "prune",
+      description:
+        "take away the roots of authorities that sign no more and have no live SVID; says for whom others stay",
+      examples: ["herald ca prune"],
+    }),
+  );
+  verb.action(async () => {
+    const { admin: flag, json } = verb.opts<AdminOptions>();
+    const { withIssuer } = await import("../admin-client.ts");
+    const { removed, kept } = await withIssuer(
+      flag,
+      surroundings,
+      async (admin) => await admin.pruneAuthorities(),
     );
-    return exitCode.failed;
-  }
-  return ended(options.watch === true && last === undefined);
+    if (json === true) {
+      const stay = kept.map(({ id, waiting }) => ({ id, waiting: waiting.map(waitingJson) }));
+      surroundings.out(`${JSON.stringify({ removed, kept: stay })}\n`);
+      return;
+    }
+    surroundings.out(`removed: ${listed(removed)}\n${kept.map(printKept).join("")}`);
+  });
 }
 
-/** The stream ended before the rotation did. */
-function ended(hadNothingToWatch: boolean): number {
-  if (hadNothingToWatch) {
-    const cure = "herald ca rotate, to begin one";
-    throw new CliError("ROTATION_UNFINISHED", "no rotation is under way", { cure });
-  }
-  throw new CliError(
-    "ROTATION_UNFINISHED",
-    "the issuer ended the stream before the rotation was done; it goes on as soon as an issuer runs",
-    {
-      cure: "herald ca rotate --watch",
-    },
-  );
+function printKept({ id, waiting }: KeptAuthority): string {
+  return `${id} stays for ${waiting.map(printWaiting).join(", ")}\n`;
+}
+
+function authorityRow(one: Authority, now: number): readonly string[] {
+  const svids = one.uses.reduce((sum, use) => sum + use.svids, 0);
+  const at = one.nextAt === 0n ? "" : ` ${printMoment(one.nextAt, now)}`;
+  return [
+    one.id,
+    one.status,
+    one.subjectKeyId,
+    svids === 0 ? "-" : `${svids} on ${one.uses.length} node(s)`,
+    printMoment(one.notAfter, now),
+    one.nextStep === "" ? "-" : `${one.nextStep}${at}`,
+  ];
+}
+
+const longestUses = 10;
+
+/** Of one that signs no more: who keeps it in the bundle. */
+function printUses({ id, status, uses }: Authority, now: number): string {
+  if (status === "active" || uses.length === 0) return "";
+  const lines = uses
+    .slice(0, longestUses)
+    .map(
+      ({ node, svids, until }) => `  ${node}: ${svids}, the last ends ${printMoment(until, now)}\n`,
+    );
+  const more = uses.length > longestUses ? `  and ${uses.length - longestUses} more nodes\n` : "";
+  return `\n${id} has live SVIDs on\n${lines.join("")}${more}`;
 }
 
 function authorityJson(authority: Authority): unknown {
-  return { ...authority, notAfter: isoOrNull(authority.notAfter) };
+  return {
+    ...authority,
+    notAfter: isoOrNull(authority.notAfter),
+    uses: authority.uses.map((use) => ({ ...use, until: isoOrNull(use.until) })),
+    nextAt: isoOrNull(authority.nextAt),
+  };
 }

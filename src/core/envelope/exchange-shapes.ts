@@ -261,7 +261,7 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("authority"),
     authority: token,
-    status: z.enum(["prepared", "active", "old", "removed"]),
+    status: z.enum(["prepared", "active", "old", "tainted", "revoked", "expired"]),
     by: text,
   }),
 ]);

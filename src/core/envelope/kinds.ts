@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type * as Authority from "./authority-payloads.ts";
 import * as exchange from "./exchange-shapes.ts";
 import type * as Payload from "./payloads.ts";
 import * as state from "./state-shapes.ts";
@@ -23,8 +24,8 @@ export interface Payloads {
   readonly "entry-set": Payload.EntrySetState;
   readonly token: Payload.TokenState;
   readonly "node-record": Payload.NodeRecordState;
-  readonly authority: Payload.AuthorityState;
-  readonly "rotation-progress": Payload.RotationState;
+  readonly authority: Authority.AuthorityState;
+  readonly "rotation-progress": Authority.RotationState;
   readonly term: Payload.TermState;
   readonly head: Payload.Head;
   readonly "enrol-request": Payload.EnrolRequest;

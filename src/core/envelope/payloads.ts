@@ -49,6 +49,8 @@ export interface BundleState extends StateObject {
   readonly revocations: Version;
   /** Subject key id (hex) of the authority that signs now: nodes ask anew for every SVID that another one signed. Empty before the first. */
   readonly activeAuthority: string;
+  /** Subject key ids (hex) of authorities whose keys may be in wrong hands: nodes ask anew at once for every SVID that one of these signed. */
+  readonly taintedAuthorities: readonly string[];
   /** SHA-256 pins of the broker's public keys, current and next. */
   readonly brokerPins: readonly string[];
 }
@@ -144,33 +146,11 @@ export interface NodeRecordState extends StateObject {
   readonly evictedAt?: number | undefined;
 }
 
-/** In the bundle, signing nothing; signing; signing no more but trusted; not trusted. */
-type AuthorityStatus = "prepared" | "active" | "old" | "removed";
-
-/** One X.509 authority and where it stands in its life. */
-export interface AuthorityState extends StateObject {
-  readonly authority: string;
-  readonly status: AuthorityStatus;
-  readonly certificate: string;
-  /** What follows a leaf that it signed: its own certificate first unless that is a root, then those above it, never a root. Base64 DER. */
-  readonly chain: readonly string[];
-  /** Roots that verifiers need for it; its own certificate when that is one. Base64 DER. */
-  readonly anchors: readonly string[];
-  /** Its own end or that of a certificate above it, whichever is earlier. */
-  readonly notAfter: number;
-}
-
-/** What a rotation does now; `activate` is taken together with its change of trust. */
-export type RotationStep = "prepare" | "activate" | "reissue" | "done";
-
-/** A rotation under way: enough for another issuer process to go on with it. */
-export interface RotationState extends StateObject {
-  readonly rotation: string;
-  readonly step: RotationStep;
-  readonly from: string;
-  readonly to: string;
-  readonly startedAt: number;
-}
+/**
+ * Trusted: `prepared` (signs nothing yet), `active` (signs), `old` (signs no more), `tainted` (signs no more, and what it signed is replaced at
+ * once). Not trusted, for good: `revoked` (taken out, by an operator or at the end of a rotation), `expired` (its notAfter is over).
+ */
+export type AuthorityStatus = "prepared" | "active" | "old" | "tainted" | "revoked" | "expired";
 
 /** Who leads. Written by compare-and-set, so of two that start together one fails. */
 export interface TermState extends StateObject {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Entry, NodeSelection } from "../policy/entry.ts";
+import type { AuthorityState, RotationState } from "./authority-payloads.ts";
 import {
   base64,
   count,
@@ -14,7 +15,6 @@ import {
   version,
 } from "./fields.ts";
 import type {
-  AuthorityState,
   BundleState,
   ControlCertificate,
   EntryPageState,
@@ -29,7 +29,6 @@ import type {
   RevocationsState,
   RevokedRow,
   RevokedState,
-  RotationState,
   TermState,
   TokenState,
 } from "./payloads.ts";
@@ -91,6 +90,7 @@ export const bundleState: z.ZodType<BundleState> = z.strictObject({
   document: z.string(),
   revocations: version,
   activeAuthority: z.string().regex(/^[0-9a-f]{0,128}$/),
+  taintedAuthorities: z.array(z.string().regex(/^[0-9a-f]{1,128}$/)).default([]),
   brokerPins: z.array(digest),
 });
 
@@ -174,20 +174,40 @@ export const nodeRecordState: z.ZodType<NodeRecordState> = z.strictObject({
 export const authorityState: z.ZodType<AuthorityState> = z.strictObject({
   ...stateObject,
   authority: token,
-  status: z.enum(["prepared", "active", "old", "removed"]),
+  status: z.enum(["prepared", "active", "old", "tainted", "revoked", "expired"]),
   certificate: base64,
   chain: z.array(base64),
   anchors: z.array(base64).min(1),
   notAfter: time,
+  retiredAt: time.default(0),
+  mintedUntil: time.default(0),
 });
 
+const rotationStep = z.enum(["prepare", "reissue", "remove", "done", "aborted"]);
+
+/** What the first release did not write has a default: an issuer reads its own journal after an upgrade. */
 export const rotationState: z.ZodType<RotationState> = z.strictObject({
   ...stateObject,
   rotation: token,
-  step: z.enum(["prepare", "activate", "reissue", "done"]),
+  kind: z.enum(["rotate", "activate", "revoke"]).default("rotate"),
+  step: rotationStep,
   from: token,
   to: token,
   startedAt: time,
+  stepAt: time.default(0),
+  gateFrom: version.nullable().default(null),
+  taints: z.boolean().default(false),
+  paused: z.boolean().default(false),
+  past: z.array(spiffeId).default([]),
+  passed: z
+    .array(
+      z.strictObject({
+        node: spiffeId,
+        step: rotationStep,
+        why: z.enum(["lost", "by hand", "forced", "out of time"]),
+      }),
+    )
+    .default([]),
 });
 
 export const termState: z.ZodType<TermState> = z.strictObject({

@@ -45,6 +45,34 @@ export interface Script {
     authorities.WatchRotationRequest,
     authorities.WatchRotationResponse
   >;
+  readonly prepareAuthority?: Answer<
+    authorities.PrepareAuthorityRequest,
+    authorities.PrepareAuthorityResponse
+  >;
+  readonly pruneAuthorities?: Answer<
+    authorities.PruneAuthoritiesRequest,
+    authorities.PruneAuthoritiesResponse
+  >;
+  readonly steerRotation?: Answer<
+    authorities.SteerRotationRequest,
+    authorities.SteerRotationResponse
+  >;
+  readonly forceRotation?: Answer<
+    authorities.ForceRotationRequest,
+    authorities.ForceRotationResponse
+  >;
+  readonly activateAuthority?: Stream<
+    authorities.ActivateAuthorityRequest,
+    authorities.ActivateAuthorityResponse
+  >;
+  readonly taintAuthority?: Stream<
+    authorities.TaintAuthorityRequest,
+    authorities.TaintAuthorityResponse
+  >;
+  readonly revokeAuthority?: Stream<
+    authorities.RevokeAuthorityRequest,
+    authorities.RevokeAuthorityResponse
+  >;
   readonly listSvids?: Answer<svids.ListSvidsRequest, svids.ListSvidsResponse>;
   readonly getSvid?: Answer<svids.GetSvidRequest, svids.GetSvidResponse>;
   readonly revokeSvids?: Answer<svids.RevokeSvidsRequest, svids.RevokeSvidsResponse>;
@@ -109,6 +137,13 @@ export async function fakeAdmin(
     listAuthorities: unary(script.listAuthorities),
     rotateAuthority: streaming(script.rotateAuthority),
     watchRotation: streaming(script.watchRotation),
+    prepareAuthority: unary(script.prepareAuthority),
+    pruneAuthorities: unary(script.pruneAuthorities),
+    steerRotation: unary(script.steerRotation),
+    forceRotation: unary(script.forceRotation),
+    activateAuthority: streaming(script.activateAuthority),
+    taintAuthority: streaming(script.taintAuthority),
+    revokeAuthority: streaming(script.revokeAuthority),
   });
   server.addService(svids.SvidServiceClient.service, {
     listSvids: unary(script.listSvids),

@@ -20,6 +20,7 @@ export class FakeService {
   readonly consumers: Consumers = new Consumers({
     clock: new HeldClock(0),
     processes: { startOf: (pid) => `s${pid}` },
+    authorityOf: () => "",
     onChange: () => {},
   });
   readonly watched: (readonly Selector[])[] = [];

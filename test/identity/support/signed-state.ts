@@ -62,6 +62,7 @@ export const bundle: Maker<"bundle"> = async (version, bend = {}) =>
     document: "{}",
     revocations: v(0, 0, 0),
     activeAuthority: "",
+    taintedAuthorities: [],
     brokerPins: [],
     ...bend,
   });

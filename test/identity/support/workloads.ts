@@ -1,12 +1,13 @@
 import { generateKeyPairSync } from "node:crypto";
 import type { Bundle } from "../../../src/core/bundle/bundle.ts";
-import type { SignItem, SignResult } from "../../../src/core/envelope/payloads.ts";
+import type { AuthorityUse, SignItem, SignResult } from "../../../src/core/envelope/payloads.ts";
 import type { Entry } from "../../../src/core/policy/entry.ts";
 import { parseSelector, type Selector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId, parseTrustDomain } from "../../../src/core/spiffe/spiffe-id.ts";
 import type { WorkloadView } from "../../../src/core/svid/workload-view.ts";
 import { readCsr } from "../../../src/core/x509/csr.ts";
 import type { CachedSvid, SvidCache } from "../../../src/identity/ports.ts";
+import { authorityUses } from "../../../src/identity/svids-in-use.ts";
 import { WorkloadIdentities } from "../../../src/identity/workload-identities.ts";
 import type { WorkloadState } from "../../../src/identity/workload-state.ts";
 import { entry as sample } from "../../core/envelope/support/samples.ts";
@@ -139,6 +140,11 @@ export class Workloads {
     return { ok: true, entry: item.entry, chain: [Buffer.from(leaf).toString("base64")] };
   }
 
+  /** What an acknowledgement would tell of them. */
+  uses(): readonly AuthorityUse[] {
+    return authorityUses(this.identities.svids(), this.clock.now());
+  }
+
   refused(item: SignItem): SignResult {
     return { ok: false, entry: item.entry, code: "ENTRY_UNKNOWN", reason: "no such entry" };
   }
@@ -150,6 +156,7 @@ export class Workloads {
       bundle: this.bundle,
       crls: undefined,
       activeAuthority: this.authority.certificate.subjectKeyId ?? "",
+      taintedAuthorities: [],
       synced: true,
       ...bend,
     };

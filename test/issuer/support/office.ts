@@ -4,10 +4,12 @@ import { parseSelector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
 import type { IssuerSettings } from "../../../src/issuer/options.ts";
 import { HeldClock } from "../../support/held-clock.ts";
+import type { JournalCrash } from "../../support/memory-journal.ts";
 import { SeededRandom } from "../../support/seeded-random.ts";
 import { Asker } from "../../support/simulation-asker.ts";
 import { type SimulationDomain, simulationDomain } from "../../support/simulation-domain.ts";
 import { SimulationIssuer, type SimulationIssuerOptions } from "../../support/simulation-issuer.ts";
+import { quiet } from "../../support/simulation-quiet.ts";
 
 /** Who gives orders in these tests. */
 export const operator: Operator = { kind: "unix", uid: 0, pid: 1 };
@@ -28,20 +30,27 @@ export interface Office {
   readonly entry: (path: string, nodes?: NodeSelection) => Promise<Entry>;
 }
 
-/** Opens one. */
+/** Opens one. With a crash, its first start dies in that write, and the second one is the one that is open. */
 export async function openOffice(
   settings: Partial<IssuerSettings> = {},
-  more: Partial<SimulationIssuerOptions> = {},
+  parts: Partial<SimulationIssuerOptions> & { readonly crash?: JournalCrash } = {},
 ): Promise<Office> {
   const clock = new HeldClock(Date.UTC(2026, 10, 22, 12));
   const domain = await simulationDomain(clock.now());
+  const { crash, ...world } = parts;
   const host = new SimulationIssuer({
     domain,
     clock,
     random: new SeededRandom(1),
     settings,
-    ...more,
+    ...world,
   });
+  if (crash !== undefined) {
+    host.journal.crashAt(crash, () => host.kill());
+    host.start().catch(() => undefined);
+    await quiet();
+    host.kill();
+  }
   await host.start();
   const office: Office = {
     domain,

@@ -1,9 +1,6 @@
+import type { AuthorityState } from "../../../src/core/envelope/authority-payloads.ts";
 import { bundleKey, revocationsKey } from "../../../src/core/envelope/object-keys.ts";
-import type {
-  AuthorityState,
-  BundleState,
-  RevocationsState,
-} from "../../../src/core/envelope/payloads.ts";
+import type { BundleState, RevocationsState } from "../../../src/core/envelope/payloads.ts";
 import { compareVersions, type Version } from "../../../src/core/envelope/version.ts";
 import type { Entry } from "../../../src/core/policy/entry.ts";
 import { parseCertificate } from "../../../src/core/x509/certificate.ts";

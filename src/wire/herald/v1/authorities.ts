@@ -20,13 +20,27 @@ import {
 
 export interface Authority {
   readonly id: string;
-  /** prepared, active, old or removed. */
+  /** prepared, active, old, tainted, revoked or expired. */
   readonly status: string;
   readonly notAfter: bigint;
   /** Lower-case hex. */
   readonly subjectKeyId: string;
   /** PEM. */
   readonly certificate: string;
+  /** Live SVIDs below it, as their nodes tell. */
+  readonly uses: readonly AuthorityUse[];
+  /** What becomes of it by itself; empty when nothing does. */
+  readonly nextStep: string;
+  /** When; 0: as soon as everybody concerned is ready. */
+  readonly nextAt: bigint;
+}
+
+/** What one node holds of an authority. */
+export interface AuthorityUse {
+  readonly node: string;
+  readonly svids: number;
+  /** When the last of them ends. */
+  readonly until: bigint;
 }
 
 export interface ListAuthoritiesRequest {
@@ -40,20 +54,113 @@ export interface ListAuthoritiesResponse {
 
 export interface RotationProgress {
   readonly id: string;
-  /** prepare, activate, reissue or done. */
+  /** prepare, reissue, remove, done or aborted. */
   readonly step: string;
   readonly liveNodes: number;
   readonly waiting: readonly Waiting[];
+  /** rotate, activate or revoke: which part of it was ordered. */
+  readonly kind: string;
+  /** Ids of authorities. */
+  readonly from: string;
+  readonly to: string;
+  /** The old authority's key may be in wrong hands. */
+  readonly taints: boolean;
+  readonly paused: boolean;
+  /** Whom it did not wait for, the first 200. */
+  readonly passed: readonly PassedNode[];
+}
+
+/** A node that was not waited for. */
+export interface PassedNode {
+  readonly node: string;
+  /** At which step. */
+  readonly step: string;
+  /** lost, by hand, forced or out of time. */
+  readonly why: string;
 }
 
 /** Whom a step waits for. */
 export interface Waiting {
   readonly node: string;
-  /** Empty when it is the node itself. */
+  /** Empty when it is the node itself. Both empty: an SVID that an operator was handed. */
   readonly consumer: string;
   readonly reason: string;
   /** Does not pass with time: somebody has to act. */
   readonly blocks: boolean;
+  /** Nothing was heard of the node for long. */
+  readonly lost: boolean;
+  /** When it counts no more whatever happens; 0: not by time. */
+  readonly until: bigint;
+  /** Live SVIDs that the removal of the root would cut off. */
+  readonly svids: number;
+}
+
+export interface PrepareAuthorityRequest {
+}
+
+export interface PrepareAuthorityResponse {
+  readonly authority: Authority | undefined;
+}
+
+export interface ActivateAuthorityRequest {
+  /** Empty: the newest that is prepared. */
+  readonly id: string;
+}
+
+export interface ActivateAuthorityResponse {
+  readonly progress: RotationProgress | undefined;
+}
+
+export interface TaintAuthorityRequest {
+  readonly id: string;
+}
+
+export interface TaintAuthorityResponse {
+  readonly progress: RotationProgress | undefined;
+}
+
+export interface RevokeAuthorityRequest {
+  readonly id: string;
+}
+
+export interface RevokeAuthorityResponse {
+  readonly progress: RotationProgress | undefined;
+}
+
+export interface SteerRotationRequest {
+  /** pause, resume, abort or past. */
+  readonly order: string;
+  /** Of `past`: the node that is not waited for any more, to the end of the rotation. */
+  readonly node: string;
+}
+
+export interface SteerRotationResponse {
+  readonly progress: RotationProgress | undefined;
+}
+
+export interface ForceRotationRequest {
+  readonly confirmed: boolean;
+}
+
+export interface ForceRotationResponse {
+  /** What would be, or was, cut off. */
+  readonly cutOff: readonly Waiting[];
+  readonly progress: RotationProgress | undefined;
+}
+
+export interface PruneAuthoritiesRequest {
+}
+
+export interface PruneAuthoritiesResponse {
+  /** Ids of those whose roots are gone. */
+  readonly removed: readonly string[];
+  readonly kept: readonly KeptAuthority[];
+}
+
+/** An authority that stays, and for whom. */
+export interface KeptAuthority {
+  readonly id: string;
+  readonly waiting: readonly Waiting[];
 }
 
 export interface RotateAuthorityRequest {
@@ -71,7 +178,7 @@ export interface WatchRotationResponse {
 }
 
 function createBaseAuthority(): Authority {
-  return { id: "", status: "", notAfter: 0n, subjectKeyId: "", certificate: "" };
+  return { id: "", status: "", notAfter: 0n, subjectKeyId: "", certificate: "", uses: [], nextStep: "", nextAt: 0n };
 }
 
 export const Authority: MessageFns<Authority> = {
@@ -93,6 +200,18 @@ export const Authority: MessageFns<Authority> = {
     }
     if (message.certificate !== "") {
       writer.uint32(42).string(message.certificate);
+    }
+    for (const v of message.uses) {
+      AuthorityUse.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.nextStep !== "") {
+      writer.uint32(58).string(message.nextStep);
+    }
+    if (message.nextAt !== 0n) {
+      if (BigInt.asIntN(64, message.nextAt) !== message.nextAt) {
+        throw new globalThis.Error("value provided for field message.nextAt of type int64 too large");
+      }
+      writer.uint32(64).int64(message.nextAt);
     }
     return writer;
   },
@@ -150,6 +269,30 @@ export const Authority: MessageFns<Authority> = {
             message.certificate = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.uses.push(AuthorityUse.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nextStep = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.nextAt = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -172,6 +315,91 @@ export const Authority: MessageFns<Authority> = {
     message.notAfter = (object.notAfter !== undefined && object.notAfter !== null) ? BigInt(object.notAfter) : 0n;
     message.subjectKeyId = object.subjectKeyId ?? "";
     message.certificate = object.certificate ?? "";
+    message.uses = object.uses?.map((e) => AuthorityUse.fromPartial(e)) || [];
+    message.nextStep = object.nextStep ?? "";
+    message.nextAt = (object.nextAt !== undefined && object.nextAt !== null) ? BigInt(object.nextAt) : 0n;
+    return message;
+  },
+};
+
+function createBaseAuthorityUse(): AuthorityUse {
+  return { node: "", svids: 0, until: 0n };
+}
+
+export const AuthorityUse: MessageFns<AuthorityUse> = {
+  encode(message: AuthorityUse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.svids !== 0) {
+      writer.uint32(16).uint32(message.svids);
+    }
+    if (message.until !== 0n) {
+      if (BigInt.asIntN(64, message.until) !== message.until) {
+        throw new globalThis.Error("value provided for field message.until of type int64 too large");
+      }
+      writer.uint32(24).int64(message.until);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuthorityUse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuthorityUse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.svids = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.until = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AuthorityUse>): AuthorityUse {
+    return AuthorityUse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuthorityUse>): AuthorityUse {
+    const message = createBaseAuthorityUse() as any;
+    message.node = object.node ?? "";
+    message.svids = object.svids ?? 0;
+    message.until = (object.until !== undefined && object.until !== null) ? BigInt(object.until) : 0n;
     return message;
   },
 };
@@ -289,7 +517,18 @@ export const ListAuthoritiesResponse: MessageFns<ListAuthoritiesResponse> = {
 };
 
 function createBaseRotationProgress(): RotationProgress {
-  return { id: "", step: "", liveNodes: 0, waiting: [] };
+  return {
+    id: "",
+    step: "",
+    liveNodes: 0,
+    waiting: [],
+    kind: "",
+    from: "",
+    to: "",
+    taints: false,
+    paused: false,
+    passed: [],
+  };
 }
 
 export const RotationProgress: MessageFns<RotationProgress> = {
@@ -305,6 +544,24 @@ export const RotationProgress: MessageFns<RotationProgress> = {
     }
     for (const v of message.waiting) {
       Waiting.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(42).string(message.kind);
+    }
+    if (message.from !== "") {
+      writer.uint32(50).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(58).string(message.to);
+    }
+    if (message.taints !== false) {
+      writer.uint32(64).bool(message.taints);
+    }
+    if (message.paused !== false) {
+      writer.uint32(72).bool(message.paused);
+    }
+    for (const v of message.passed) {
+      PassedNode.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -354,6 +611,54 @@ export const RotationProgress: MessageFns<RotationProgress> = {
             message.waiting.push(Waiting.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.taints = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.passed.push(PassedNode.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -375,12 +680,97 @@ export const RotationProgress: MessageFns<RotationProgress> = {
     message.step = object.step ?? "";
     message.liveNodes = object.liveNodes ?? 0;
     message.waiting = object.waiting?.map((e) => Waiting.fromPartial(e)) || [];
+    message.kind = object.kind ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.taints = object.taints ?? false;
+    message.paused = object.paused ?? false;
+    message.passed = object.passed?.map((e) => PassedNode.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePassedNode(): PassedNode {
+  return { node: "", step: "", why: "" };
+}
+
+export const PassedNode: MessageFns<PassedNode> = {
+  encode(message: PassedNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.step !== "") {
+      writer.uint32(18).string(message.step);
+    }
+    if (message.why !== "") {
+      writer.uint32(26).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PassedNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePassedNode() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.step = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PassedNode>): PassedNode {
+    return PassedNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PassedNode>): PassedNode {
+    const message = createBasePassedNode() as any;
+    message.node = object.node ?? "";
+    message.step = object.step ?? "";
+    message.why = object.why ?? "";
     return message;
   },
 };
 
 function createBaseWaiting(): Waiting {
-  return { node: "", consumer: "", reason: "", blocks: false };
+  return { node: "", consumer: "", reason: "", blocks: false, lost: false, until: 0n, svids: 0 };
 }
 
 export const Waiting: MessageFns<Waiting> = {
@@ -396,6 +786,18 @@ export const Waiting: MessageFns<Waiting> = {
     }
     if (message.blocks !== false) {
       writer.uint32(32).bool(message.blocks);
+    }
+    if (message.lost !== false) {
+      writer.uint32(40).bool(message.lost);
+    }
+    if (message.until !== 0n) {
+      if (BigInt.asIntN(64, message.until) !== message.until) {
+        throw new globalThis.Error("value provided for field message.until of type int64 too large");
+      }
+      writer.uint32(48).int64(message.until);
+    }
+    if (message.svids !== 0) {
+      writer.uint32(56).uint32(message.svids);
     }
     return writer;
   },
@@ -445,6 +847,30 @@ export const Waiting: MessageFns<Waiting> = {
             message.blocks = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.lost = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.until = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.svids = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -466,6 +892,870 @@ export const Waiting: MessageFns<Waiting> = {
     message.consumer = object.consumer ?? "";
     message.reason = object.reason ?? "";
     message.blocks = object.blocks ?? false;
+    message.lost = object.lost ?? false;
+    message.until = (object.until !== undefined && object.until !== null) ? BigInt(object.until) : 0n;
+    message.svids = object.svids ?? 0;
+    return message;
+  },
+};
+
+function createBasePrepareAuthorityRequest(): PrepareAuthorityRequest {
+  return {};
+}
+
+export const PrepareAuthorityRequest: MessageFns<PrepareAuthorityRequest> = {
+  encode(_: PrepareAuthorityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrepareAuthorityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrepareAuthorityRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrepareAuthorityRequest>): PrepareAuthorityRequest {
+    return PrepareAuthorityRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<PrepareAuthorityRequest>): PrepareAuthorityRequest {
+    const message = createBasePrepareAuthorityRequest() as any;
+    return message;
+  },
+};
+
+function createBasePrepareAuthorityResponse(): PrepareAuthorityResponse {
+  return { authority: undefined };
+}
+
+export const PrepareAuthorityResponse: MessageFns<PrepareAuthorityResponse> = {
+  encode(message: PrepareAuthorityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authority !== undefined) {
+      Authority.encode(message.authority, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrepareAuthorityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrepareAuthorityResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authority = Authority.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrepareAuthorityResponse>): PrepareAuthorityResponse {
+    return PrepareAuthorityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrepareAuthorityResponse>): PrepareAuthorityResponse {
+    const message = createBasePrepareAuthorityResponse() as any;
+    message.authority = (object.authority !== undefined && object.authority !== null)
+      ? Authority.fromPartial(object.authority)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseActivateAuthorityRequest(): ActivateAuthorityRequest {
+  return { id: "" };
+}
+
+export const ActivateAuthorityRequest: MessageFns<ActivateAuthorityRequest> = {
+  encode(message: ActivateAuthorityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActivateAuthorityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActivateAuthorityRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ActivateAuthorityRequest>): ActivateAuthorityRequest {
+    return ActivateAuthorityRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActivateAuthorityRequest>): ActivateAuthorityRequest {
+    const message = createBaseActivateAuthorityRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseActivateAuthorityResponse(): ActivateAuthorityResponse {
+  return { progress: undefined };
+}
+
+export const ActivateAuthorityResponse: MessageFns<ActivateAuthorityResponse> = {
+  encode(message: ActivateAuthorityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      RotationProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ActivateAuthorityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActivateAuthorityResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = RotationProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ActivateAuthorityResponse>): ActivateAuthorityResponse {
+    return ActivateAuthorityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ActivateAuthorityResponse>): ActivateAuthorityResponse {
+    const message = createBaseActivateAuthorityResponse() as any;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? RotationProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTaintAuthorityRequest(): TaintAuthorityRequest {
+  return { id: "" };
+}
+
+export const TaintAuthorityRequest: MessageFns<TaintAuthorityRequest> = {
+  encode(message: TaintAuthorityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaintAuthorityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaintAuthorityRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TaintAuthorityRequest>): TaintAuthorityRequest {
+    return TaintAuthorityRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaintAuthorityRequest>): TaintAuthorityRequest {
+    const message = createBaseTaintAuthorityRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseTaintAuthorityResponse(): TaintAuthorityResponse {
+  return { progress: undefined };
+}
+
+export const TaintAuthorityResponse: MessageFns<TaintAuthorityResponse> = {
+  encode(message: TaintAuthorityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      RotationProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaintAuthorityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaintAuthorityResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = RotationProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TaintAuthorityResponse>): TaintAuthorityResponse {
+    return TaintAuthorityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TaintAuthorityResponse>): TaintAuthorityResponse {
+    const message = createBaseTaintAuthorityResponse() as any;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? RotationProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRevokeAuthorityRequest(): RevokeAuthorityRequest {
+  return { id: "" };
+}
+
+export const RevokeAuthorityRequest: MessageFns<RevokeAuthorityRequest> = {
+  encode(message: RevokeAuthorityRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeAuthorityRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeAuthorityRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeAuthorityRequest>): RevokeAuthorityRequest {
+    return RevokeAuthorityRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeAuthorityRequest>): RevokeAuthorityRequest {
+    const message = createBaseRevokeAuthorityRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeAuthorityResponse(): RevokeAuthorityResponse {
+  return { progress: undefined };
+}
+
+export const RevokeAuthorityResponse: MessageFns<RevokeAuthorityResponse> = {
+  encode(message: RevokeAuthorityResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      RotationProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeAuthorityResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeAuthorityResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = RotationProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RevokeAuthorityResponse>): RevokeAuthorityResponse {
+    return RevokeAuthorityResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeAuthorityResponse>): RevokeAuthorityResponse {
+    const message = createBaseRevokeAuthorityResponse() as any;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? RotationProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSteerRotationRequest(): SteerRotationRequest {
+  return { order: "", node: "" };
+}
+
+export const SteerRotationRequest: MessageFns<SteerRotationRequest> = {
+  encode(message: SteerRotationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.order !== "") {
+      writer.uint32(10).string(message.order);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerRotationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerRotationRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.order = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SteerRotationRequest>): SteerRotationRequest {
+    return SteerRotationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SteerRotationRequest>): SteerRotationRequest {
+    const message = createBaseSteerRotationRequest() as any;
+    message.order = object.order ?? "";
+    message.node = object.node ?? "";
+    return message;
+  },
+};
+
+function createBaseSteerRotationResponse(): SteerRotationResponse {
+  return { progress: undefined };
+}
+
+export const SteerRotationResponse: MessageFns<SteerRotationResponse> = {
+  encode(message: SteerRotationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      RotationProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerRotationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerRotationResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = RotationProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SteerRotationResponse>): SteerRotationResponse {
+    return SteerRotationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SteerRotationResponse>): SteerRotationResponse {
+    const message = createBaseSteerRotationResponse() as any;
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? RotationProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseForceRotationRequest(): ForceRotationRequest {
+  return { confirmed: false };
+}
+
+export const ForceRotationRequest: MessageFns<ForceRotationRequest> = {
+  encode(message: ForceRotationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.confirmed !== false) {
+      writer.uint32(8).bool(message.confirmed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceRotationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceRotationRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForceRotationRequest>): ForceRotationRequest {
+    return ForceRotationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForceRotationRequest>): ForceRotationRequest {
+    const message = createBaseForceRotationRequest() as any;
+    message.confirmed = object.confirmed ?? false;
+    return message;
+  },
+};
+
+function createBaseForceRotationResponse(): ForceRotationResponse {
+  return { cutOff: [], progress: undefined };
+}
+
+export const ForceRotationResponse: MessageFns<ForceRotationResponse> = {
+  encode(message: ForceRotationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.cutOff) {
+      Waiting.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.progress !== undefined) {
+      RotationProgress.encode(message.progress, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceRotationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceRotationResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cutOff.push(Waiting.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.progress = RotationProgress.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ForceRotationResponse>): ForceRotationResponse {
+    return ForceRotationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForceRotationResponse>): ForceRotationResponse {
+    const message = createBaseForceRotationResponse() as any;
+    message.cutOff = object.cutOff?.map((e) => Waiting.fromPartial(e)) || [];
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? RotationProgress.fromPartial(object.progress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePruneAuthoritiesRequest(): PruneAuthoritiesRequest {
+  return {};
+}
+
+export const PruneAuthoritiesRequest: MessageFns<PruneAuthoritiesRequest> = {
+  encode(_: PruneAuthoritiesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneAuthoritiesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneAuthoritiesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PruneAuthoritiesRequest>): PruneAuthoritiesRequest {
+    return PruneAuthoritiesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<PruneAuthoritiesRequest>): PruneAuthoritiesRequest {
+    const message = createBasePruneAuthoritiesRequest() as any;
+    return message;
+  },
+};
+
+function createBasePruneAuthoritiesResponse(): PruneAuthoritiesResponse {
+  return { removed: [], kept: [] };
+}
+
+export const PruneAuthoritiesResponse: MessageFns<PruneAuthoritiesResponse> = {
+  encode(message: PruneAuthoritiesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.removed) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.kept) {
+      KeptAuthority.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneAuthoritiesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneAuthoritiesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.removed.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kept.push(KeptAuthority.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PruneAuthoritiesResponse>): PruneAuthoritiesResponse {
+    return PruneAuthoritiesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PruneAuthoritiesResponse>): PruneAuthoritiesResponse {
+    const message = createBasePruneAuthoritiesResponse() as any;
+    message.removed = object.removed?.map((e) => e) || [];
+    message.kept = object.kept?.map((e) => KeptAuthority.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseKeptAuthority(): KeptAuthority {
+  return { id: "", waiting: [] };
+}
+
+export const KeptAuthority: MessageFns<KeptAuthority> = {
+  encode(message: KeptAuthority, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    for (const v of message.waiting) {
+      Waiting.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeptAuthority {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeptAuthority() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.waiting.push(Waiting.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KeptAuthority>): KeptAuthority {
+    return KeptAuthority.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeptAuthority>): KeptAuthority {
+    const message = createBaseKeptAuthority() as any;
+    message.id = object.id ?? "";
+    message.waiting = object.waiting?.map((e) => Waiting.fromPartial(e)) || [];
     return message;
   },
 };
@@ -670,7 +1960,10 @@ export const WatchRotationResponse: MessageFns<WatchRotationResponse> = {
   },
 };
 
-/** The trust domain's X.509 authorities and their life. */
+/**
+ * The trust domain's X.509 authorities and their life. Whatever moves trust is a rotation: it waits for everybody concerned, goes on over restarts
+ * of the issuer, and is told of by a stream. Ending the stream does not end the rotation.
+ */
 export type AuthorityServiceService = typeof AuthorityServiceService;
 export const AuthorityServiceService = {
   listAuthorities: {
@@ -684,10 +1977,55 @@ export const AuthorityServiceService = {
       Buffer.from(ListAuthoritiesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAuthoritiesResponse => ListAuthoritiesResponse.decode(value),
   },
-  /**
-   * Prepares a new X.509 authority and carries it through; the stream tells of every change until it is done. Ending the stream does not
-   * end the rotation.
-   */
+  /** Makes the next authority and puts its root into every bundle; it signs nothing. */
+  prepareAuthority: {
+    path: "/herald.v1.AuthorityService/PrepareAuthority" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PrepareAuthorityRequest): Buffer =>
+      Buffer.from(PrepareAuthorityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PrepareAuthorityRequest => PrepareAuthorityRequest.decode(value),
+    responseSerialize: (value: PrepareAuthorityResponse): Buffer =>
+      Buffer.from(PrepareAuthorityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PrepareAuthorityResponse => PrepareAuthorityResponse.decode(value),
+  },
+  /** Brings a prepared authority into use, when everybody has its root. */
+  activateAuthority: {
+    path: "/herald.v1.AuthorityService/ActivateAuthority" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ActivateAuthorityRequest): Buffer =>
+      Buffer.from(ActivateAuthorityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ActivateAuthorityRequest => ActivateAuthorityRequest.decode(value),
+    responseSerialize: (value: ActivateAuthorityResponse): Buffer =>
+      Buffer.from(ActivateAuthorityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ActivateAuthorityResponse => ActivateAuthorityResponse.decode(value),
+  },
+  /** Replaces at once whatever an authority signed, and then takes its root away. In place of the active one another is brought first. */
+  taintAuthority: {
+    path: "/herald.v1.AuthorityService/TaintAuthority" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: TaintAuthorityRequest): Buffer =>
+      Buffer.from(TaintAuthorityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TaintAuthorityRequest => TaintAuthorityRequest.decode(value),
+    responseSerialize: (value: TaintAuthorityResponse): Buffer =>
+      Buffer.from(TaintAuthorityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TaintAuthorityResponse => TaintAuthorityResponse.decode(value),
+  },
+  /** Takes an authority that signs no more out of trust, when no live SVID of it is left. */
+  revokeAuthority: {
+    path: "/herald.v1.AuthorityService/RevokeAuthority" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: RevokeAuthorityRequest): Buffer =>
+      Buffer.from(RevokeAuthorityRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeAuthorityRequest => RevokeAuthorityRequest.decode(value),
+    responseSerialize: (value: RevokeAuthorityResponse): Buffer =>
+      Buffer.from(RevokeAuthorityResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeAuthorityResponse => RevokeAuthorityResponse.decode(value),
+  },
+  /** All of it: a new authority, or the prepared one, into use, and the root of the old one away. */
   rotateAuthority: {
     path: "/herald.v1.AuthorityService/RotateAuthority" as const,
     requestStream: false as const,
@@ -710,17 +2048,62 @@ export const AuthorityServiceService = {
       Buffer.from(WatchRotationResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchRotationResponse => WatchRotationResponse.decode(value),
   },
+  /** Pauses, resumes or aborts the rotation under way, or passes a node by. */
+  steerRotation: {
+    path: "/herald.v1.AuthorityService/SteerRotation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SteerRotationRequest): Buffer => Buffer.from(SteerRotationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SteerRotationRequest => SteerRotationRequest.decode(value),
+    responseSerialize: (value: SteerRotationResponse): Buffer =>
+      Buffer.from(SteerRotationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SteerRotationResponse => SteerRotationResponse.decode(value),
+  },
+  /** Says what the step under way would cut off if it were taken now; takes it when confirmed. */
+  forceRotation: {
+    path: "/herald.v1.AuthorityService/ForceRotation" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForceRotationRequest): Buffer => Buffer.from(ForceRotationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForceRotationRequest => ForceRotationRequest.decode(value),
+    responseSerialize: (value: ForceRotationResponse): Buffer =>
+      Buffer.from(ForceRotationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForceRotationResponse => ForceRotationResponse.decode(value),
+  },
+  /** Takes away, at once, the roots of authorities that sign no more and have no live SVID. */
+  pruneAuthorities: {
+    path: "/herald.v1.AuthorityService/PruneAuthorities" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneAuthoritiesRequest): Buffer =>
+      Buffer.from(PruneAuthoritiesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneAuthoritiesRequest => PruneAuthoritiesRequest.decode(value),
+    responseSerialize: (value: PruneAuthoritiesResponse): Buffer =>
+      Buffer.from(PruneAuthoritiesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneAuthoritiesResponse => PruneAuthoritiesResponse.decode(value),
+  },
 } as const;
 
 export interface AuthorityServiceServer extends UntypedServiceImplementation {
   listAuthorities: handleUnaryCall<ListAuthoritiesRequest, ListAuthoritiesResponse>;
-  /**
-   * Prepares a new X.509 authority and carries it through; the stream tells of every change until it is done. Ending the stream does not
-   * end the rotation.
-   */
+  /** Makes the next authority and puts its root into every bundle; it signs nothing. */
+  prepareAuthority: handleUnaryCall<PrepareAuthorityRequest, PrepareAuthorityResponse>;
+  /** Brings a prepared authority into use, when everybody has its root. */
+  activateAuthority: handleServerStreamingCall<ActivateAuthorityRequest, ActivateAuthorityResponse>;
+  /** Replaces at once whatever an authority signed, and then takes its root away. In place of the active one another is brought first. */
+  taintAuthority: handleServerStreamingCall<TaintAuthorityRequest, TaintAuthorityResponse>;
+  /** Takes an authority that signs no more out of trust, when no live SVID of it is left. */
+  revokeAuthority: handleServerStreamingCall<RevokeAuthorityRequest, RevokeAuthorityResponse>;
+  /** All of it: a new authority, or the prepared one, into use, and the root of the old one away. */
   rotateAuthority: handleServerStreamingCall<RotateAuthorityRequest, RotateAuthorityResponse>;
   /** Follows the rotation under way, as RotateAuthority does. */
   watchRotation: handleServerStreamingCall<WatchRotationRequest, WatchRotationResponse>;
+  /** Pauses, resumes or aborts the rotation under way, or passes a node by. */
+  steerRotation: handleUnaryCall<SteerRotationRequest, SteerRotationResponse>;
+  /** Says what the step under way would cut off if it were taken now; takes it when confirmed. */
+  forceRotation: handleUnaryCall<ForceRotationRequest, ForceRotationResponse>;
+  /** Takes away, at once, the roots of authorities that sign no more and have no live SVID. */
+  pruneAuthorities: handleUnaryCall<PruneAuthoritiesRequest, PruneAuthoritiesResponse>;
 }
 
 export interface AuthorityServiceClient extends Client {
@@ -739,10 +2122,53 @@ export interface AuthorityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAuthoritiesResponse) => void,
   ): ClientUnaryCall;
-  /**
-   * Prepares a new X.509 authority and carries it through; the stream tells of every change until it is done. Ending the stream does not
-   * end the rotation.
-   */
+  /** Makes the next authority and puts its root into every bundle; it signs nothing. */
+  prepareAuthority(
+    request: PrepareAuthorityRequest,
+    callback: (error: ServiceError | null, response: PrepareAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  prepareAuthority(
+    request: PrepareAuthorityRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PrepareAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  prepareAuthority(
+    request: PrepareAuthorityRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PrepareAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  /** Brings a prepared authority into use, when everybody has its root. */
+  activateAuthority(
+    request: ActivateAuthorityRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ActivateAuthorityResponse>;
+  activateAuthority(
+    request: ActivateAuthorityRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ActivateAuthorityResponse>;
+  /** Replaces at once whatever an authority signed, and then takes its root away. In place of the active one another is brought first. */
+  taintAuthority(
+    request: TaintAuthorityRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<TaintAuthorityResponse>;
+  taintAuthority(
+    request: TaintAuthorityRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<TaintAuthorityResponse>;
+  /** Takes an authority that signs no more out of trust, when no live SVID of it is left. */
+  revokeAuthority(
+    request: RevokeAuthorityRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<RevokeAuthorityResponse>;
+  revokeAuthority(
+    request: RevokeAuthorityRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<RevokeAuthorityResponse>;
+  /** All of it: a new authority, or the prepared one, into use, and the root of the old one away. */
   rotateAuthority(
     request: RotateAuthorityRequest,
     options?: Partial<CallOptions>,
@@ -762,6 +2188,54 @@ export interface AuthorityServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchRotationResponse>;
+  /** Pauses, resumes or aborts the rotation under way, or passes a node by. */
+  steerRotation(
+    request: SteerRotationRequest,
+    callback: (error: ServiceError | null, response: SteerRotationResponse) => void,
+  ): ClientUnaryCall;
+  steerRotation(
+    request: SteerRotationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SteerRotationResponse) => void,
+  ): ClientUnaryCall;
+  steerRotation(
+    request: SteerRotationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SteerRotationResponse) => void,
+  ): ClientUnaryCall;
+  /** Says what the step under way would cut off if it were taken now; takes it when confirmed. */
+  forceRotation(
+    request: ForceRotationRequest,
+    callback: (error: ServiceError | null, response: ForceRotationResponse) => void,
+  ): ClientUnaryCall;
+  forceRotation(
+    request: ForceRotationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ForceRotationResponse) => void,
+  ): ClientUnaryCall;
+  forceRotation(
+    request: ForceRotationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ForceRotationResponse) => void,
+  ): ClientUnaryCall;
+  /** Takes away, at once, the roots of authorities that sign no more and have no live SVID. */
+  pruneAuthorities(
+    request: PruneAuthoritiesRequest,
+    callback: (error: ServiceError | null, response: PruneAuthoritiesResponse) => void,
+  ): ClientUnaryCall;
+  pruneAuthorities(
+    request: PruneAuthoritiesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneAuthoritiesResponse) => void,
+  ): ClientUnaryCall;
+  pruneAuthorities(
+    request: PruneAuthoritiesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneAuthoritiesResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const AuthorityServiceClient = makeGenericClientConstructor(

@@ -30,8 +30,11 @@ const nodeKey = fc.record({ keyId: digest, spki: base64 });
 const highest = fc.option(headRef);
 const chain = few(base64, 1);
 const bus = fc.record({ servers: few(text, 1), brokerPins: few(digest, 1) });
-const status = fc.constantFrom("prepared", "active", "old", "removed");
+const status = fc.constantFrom("prepared", "active", "old", "tainted", "revoked", "expired");
 const hex = fc.constantFrom("", "00ff", "ab".repeat(20));
+const someHex = fc.constantFrom("00ff", "ab".repeat(20));
+const step = fc.constantFrom("prepare", "reissue", "remove", "done", "aborted");
+const passedWhy = fc.constantFrom("lost", "by hand", "forced", "out of time");
 const sequences = fc.dictionary(trustDomain, uint64, { maxKeys: 2, noNullPrototype: true });
 
 const signResult: fc.Arbitrary<SignResult> = fc.oneof(
@@ -150,6 +153,7 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     document: text,
     revocations: version,
     activeAuthority: hex,
+    taintedAuthorities: few(someHex),
     brokerPins: few(digest),
   }),
   revocations: fc.record({ ...object, crls: few(base64) }),
@@ -200,14 +204,23 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     chain: fc.array(base64, { maxLength: 3 }),
     anchors: fc.array(base64, { minLength: 1, maxLength: 3 }),
     notAfter: time,
+    retiredAt: time,
+    mintedUntil: time,
   }),
   "rotation-progress": fc.record({
     ...object,
     rotation: token,
-    step: fc.constantFrom("prepare", "activate", "reissue", "done"),
+    kind: fc.constantFrom("rotate", "activate", "revoke"),
+    step,
     from: token,
     to: token,
     startedAt: time,
+    stepAt: time,
+    gateFrom: fc.option(version),
+    taints: fc.boolean(),
+    paused: fc.boolean(),
+    past: few(spiffeId),
+    passed: few(fc.record({ node: spiffeId, step, why: passedWhy })),
   }),
   term: fc.record({ ...object, issuer: spiffeId, boot: token }),
   head: fc.record({
