@@ -1,13 +1,23 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { eventually } from "../../demo/eventually.ts";
+import { type FleetNode, heraldMain } from "../../demo/fleet.ts";
 import { readLog } from "../../demo/logs.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
 import { parsePem } from "../../src/core/x509/pem.ts";
 import type { WorldAuthority } from "../support/ca-world.ts";
+import { run } from "../support/dev.ts";
 import { stageOfTest } from "../support/fleet.ts";
 import { envoySkipped } from "../support/parts.ts";
 import { replaceUnderLoad } from "../support/rotation-under-load.ts";
@@ -64,6 +74,16 @@ function mountSecret(folder: string, version: string, files: Files): void {
   renameSync(join(folder, `${version}.tmp`), join(folder, "..data"));
 }
 
+/** The serials of the roots that workloads of a node are given. */
+async function rootsAt(node: FleetNode): Promise<readonly string[]> {
+  const dir = join(folderOfTest(), "svid");
+  const args = ["fetch", "x509", "--socket", `unix://${node.socket}`, "--write", dir];
+  const { status, stderr } = await run(process.execPath, [heraldMain, ...args]);
+  expect(status, stderr).toBe(0);
+  const pem = readFileSync(join(dir, "bundle.0.pem"), "utf8");
+  return parsePem("CERTIFICATE", pem).map((der) => parseCertificate(der).serial);
+}
+
 describe.skipIf(envoySkipped())("the operator's CA in a folder, replaced while running", () => {
   test("Istio's cacerts, copied file by file: every call is answered, by chains that lead to the new root", async () => {
     const [old, next] = [pki(1), pki(1)];
@@ -74,6 +94,7 @@ describe.skipIf(envoySkipped())("the operator's CA in a folder, replaced while r
     await replaceUnderLoad(stage, () => copySlowly(folder, istioFiles(next.ca, next.root)));
     expect(await verdictOnServer(stage.api.port, pemOf(next.root))).toBe("ok");
     expect(await verdictOnServer(stage.api.port, pemOf(old.root))).not.toBe("ok");
+    expect(await rootsAt(stage.nodeA)).toEqual([next.root.certificate.serial]);
     const alarms = (await readLog(stage.fleet.logOf("issuer"))).flatMap(({ alarm }) => alarm ?? []);
     expect(alarms).toEqual([]);
   });
