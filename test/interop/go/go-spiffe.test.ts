@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Dev } from "../../support/dev.ts";
@@ -55,12 +56,18 @@ describe.skipIf(!goIsThere())("go-spiffe (needs go)", () => {
     expect(refreshHint).toBeGreaterThan(0);
   });
 
-  test("mutual TLS between two X509Sources: no handshake fails through a CA rotation", async () => {
+  test("mutual TLS between two X509Sources: no handshake fails through a CA rotation, to the old root's removal and beyond", async () => {
     await using server = client("serve", "-id", api, "-peer", web);
     const { addr } = await server.next(listening);
     await using caller = client("call", "-id", web, "-peer", api, "-addr", addr);
     expect(await caller.next(begun)).toEqual({ begun: true });
     await dev.mustHerald("ca", "rotate", "--json");
+    const { authorities } = JSON.parse(await dev.mustHerald("ca", "list", "--json")) as {
+      readonly authorities: readonly { readonly status: string }[];
+    };
+    expect(authorities.map(({ status }) => status).toSorted()).toEqual(["active", "revoked"]);
+    // Those who cannot acknowledge have let go of the old root by now, and go on without it.
+    await sleep(2000);
     caller.end();
     const { handshakes, failures, own, theirs } = await caller.next(called);
     expect(failures).toEqual([]);
