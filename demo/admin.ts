@@ -11,6 +11,8 @@ import {
 import {
   type Entry,
   EntryServiceClient,
+  EntrySpec,
+  ListEntriesRequest,
   type ListEntriesResponse,
 } from "../src/wire/herald/v1/entries.ts";
 import { NodeServiceClient } from "../src/wire/herald/v1/nodes.ts";
@@ -62,15 +64,13 @@ export class Admin {
 
   /** By default every process of this user on that node may have it. */
   async createEntry({ spiffeId, nodes, selectors }: EntryWish): Promise<Entry> {
-    const request = {
+    const entryWanted = {
+      ...EntrySpec.decode(new Uint8Array()),
       spiffeId,
       nodes: { ids: [...nodes], labels: new Map<string, string>() },
       selectors: [...(selectors ?? [`unix:uid:${process.getuid?.() ?? 0}`])],
-      x509TtlSeconds: 0,
-      dnsNames: [],
-      hint: "",
-      priority: 0,
     };
+    const request = { entry: entryWanted, allow: [] };
     const { entry } = await answer<{ entry?: Entry | undefined }>((done) =>
       this.#entries.createEntry(request, done),
     );
@@ -81,13 +81,13 @@ export class Admin {
 
   async entries(): Promise<readonly Entry[]> {
     const { entries } = await answer<ListEntriesResponse>((done) =>
-      this.#entries.listEntries({ spiffeId: "" }, done),
+      this.#entries.listEntries(ListEntriesRequest.decode(new Uint8Array()), done),
     );
     return entries;
   }
 
   async deleteEntry(id: string): Promise<void> {
-    await answer((done) => this.#entries.deleteEntry({ id }, done));
+    await answer((done) => this.#entries.deleteEntry({ id, revision: "" }, done));
   }
 
   /** All of them, and the rotation under way. */

@@ -10,6 +10,12 @@ import { isExecutable, pinnedNode, root } from "./parts.mjs";
 const bin = join(root, "node_modules", ".bin");
 const folders = ["src", "test", "demo", "tools"].filter((name) => existsSync(join(root, name)));
 
+/** What server reflection tells of the admin API (src/daemon/admin-reflection.ts); `npm run wire` makes the same. */
+const descriptors =
+  "--path proto/herald --path proto/google/rpc --path proto/grpc --as-file-descriptor-set --exclude-source-info".split(
+    " ",
+  );
+
 /** Each check: the commands to run in turn, all by the pinned Node. */
 const checks = {
   types: () => [["tsc", "--noEmit"]],
@@ -17,6 +23,8 @@ const checks = {
   "generated code": (scratch) => [
     ["buf", "generate", "--output", scratch],
     ["/usr/bin/env", "diff", "--recursive", "--brief", join(scratch, "src", "wire"), "src/wire"],
+    ["buf", "build", ...descriptors, "--output", join(scratch, "admin.binpb")],
+    ["/usr/bin/env", "diff", "--brief", join(scratch, "admin.binpb"), "proto/admin.binpb"],
   ],
   "dead code": () => [["knip", "--no-progress"]],
   layers: () => [["depcruise", "--config", ".dependency-cruiser.json", "src"]],

@@ -3,12 +3,13 @@ import { dirname } from "node:path";
 import { devPointerPath } from "../daemon/dev-pointer.ts";
 import { RpcError } from "../rpc/error.ts";
 import { dialUnix, type UnixDial } from "../rpc/grpc-client.ts";
+import { dialAdminTls, isTlsAddress } from "./admin-tls.ts";
 import { CliError } from "./cli-error.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** An issuer that somebody answers for. */
 export interface AdminDial {
-  /** `unix:///…`, for messages. */
+  /** `unix:///…` or `tls://…`, for messages. */
   readonly address: string;
   readonly dial: UnixDial;
 }
@@ -22,19 +23,40 @@ const defaultAddress = "unix:///run/herald/admin.sock";
  */
 export async function findAdmin(
   flag: string | undefined,
-  surroundings: Pick<Surroundings, "env" | "uid">,
+  surroundings: Surroundings,
 ): Promise<AdminDial> {
-  const named = flag ?? surroundings.env["HERALD_ADMIN"] ?? "";
-  if (named !== "") {
-    const by = flag === undefined ? "HERALD_ADMIN" : "--admin";
-    return await dialOr(named, (error) => namedFailure(error, by));
-  }
+  const { named, query, by } = namedBy(flag, surroundings);
+  if (isTlsAddress(named)) return await dialPort(`${named}${query}`, { by, surroundings });
+  if (query !== "") throw notTls();
+  if (named !== "") return await dialOr(named, (error) => namedFailure(error, by));
   try {
     return { address: defaultAddress, dial: await dialUnix(defaultAddress) };
   } catch (thrown) {
     if (!(thrown instanceof RpcError) || thrown.code !== "NOBODY_LISTENS") throw failureOf(thrown);
   }
   return await findDev(surroundings);
+}
+
+/** The flags beside --admin come as its query (verb.ts), also where --admin itself is not given. */
+function namedBy(
+  flag: string | undefined,
+  { env }: Surroundings,
+): { readonly named: string; readonly query: string; readonly by: string } {
+  const [, flagged = "", query = ""] = /^([^?]*)(.*)$/.exec(flag ?? "") ?? [];
+  if (flagged !== "") return { named: flagged, query, by: "--admin" };
+  return { named: env["HERALD_ADMIN"] ?? "", query, by: "HERALD_ADMIN" };
+}
+
+async function dialPort(
+  address: string,
+  from: { readonly by: string; readonly surroundings: Surroundings },
+): Promise<AdminDial> {
+  try {
+    const dial = await dialAdminTls(address, from.surroundings);
+    return { address: address.replace(/\?.*$/, ""), dial };
+  } catch (thrown) {
+    throw tlsFailure(thrown, from.by);
+  }
 }
 
 async function findDev(surroundings: Pick<Surroundings, "env" | "uid">): Promise<AdminDial> {
@@ -89,12 +111,33 @@ function namedFailure(thrown: unknown, by: string): CliError {
   });
 }
 
+function notTls(): CliError {
+  return new CliError("USAGE", "--svid-dir and --workload-socket are for an admin port", {
+    cure: "give its address with --admin tls://host:port",
+  });
+}
+
+function tlsFailure(thrown: unknown, by: string): CliError {
+  if (thrown instanceof CliError || !(thrown instanceof RpcError))
+    return thrown instanceof CliError ? thrown : namedFailure(thrown, by);
+  const message = `${thrown.message.replace(/; .*$/, "")} (from ${by})`;
+  return thrown.code === "ACCESS_DENIED"
+    ? new CliError("ADMIN_DENIED", message, { cause: thrown, cure: tlsCure })
+    : new CliError("ADMIN_UNREACHABLE", message, {
+        cause: thrown,
+        cure: "start the issuer with admin.tls in its configuration, or give its address with --admin tls://host:port",
+      });
+}
+
 function failureOf(thrown: unknown): CliError {
   const cause = thrown instanceof Error ? thrown : undefined;
   const code = thrown instanceof RpcError ? thrown.code : "CALL_FAILED";
   const message = (cause?.message ?? "the admin socket could not be opened").replace(/; .*$/, "");
   if (code === "ADDRESS_INVALID") {
-    return new CliError("USAGE", message, { cause, cure: "write unix:///absolute/path" });
+    return new CliError("USAGE", message, {
+      cause,
+      cure: "write unix:///absolute/path or tls://host:port",
+    });
   }
   if (code === "ACCESS_DENIED") {
     return new CliError("ADMIN_DENIED", message, { cause, cure: deniedCure });
@@ -104,6 +147,9 @@ function failureOf(thrown: unknown): CliError {
     cure: "start the issuer, or give the address of its admin socket with --admin unix:///path",
   });
 }
+
+const tlsCure =
+  "give the address of an issuer of this trust domain, and fetch a fresh SVID: herald fetch x509";
 
 /** For callers whom the issuer, or the file system in front of it, turns away. */
 export const deniedCure: string =

@@ -11,6 +11,7 @@ import { systemClock } from "../kit/clock.ts";
 import { deadlineIn } from "../rpc/grpc-client.ts";
 import { deniedCure } from "./admin-address.ts";
 import { CliError, type CliErrorCode } from "./cli-error.ts";
+import { errorDetailsOf } from "./error-details.ts";
 import { splitCure } from "./report.ts";
 
 type Done<Response> = (error: ServiceError | null, response: Response) => void;
@@ -132,15 +133,16 @@ interface Meaning {
 
 /** A failed call in the CLI's words: the issuer's own text and code (`ENTRY_INVALID: what; cure`), and what to do. */
 function adminFailure(error: ServiceError, address: string): CliError {
-  const [, reason = status[error.code], text = error.details] =
+  const [, told = status[error.code], text = error.details] =
     /^([A-Z][A-Z_]+): ([^]*)$/.exec(error.details) ?? [];
+  const { reason = told, field } = errorDetailsOf(error);
   const { message, cure } = splitCure(text);
   const meaning = meanings[error.code];
   const says = meaning?.says ?? "refused";
   return new CliError(
     meaning?.code ?? "ADMIN_REFUSED",
     `the issuer at ${address} ${says}: ${message} (${reason})`,
-    { cause: error, reason, cure: cure ?? meaning?.cure },
+    { cause: error, reason, field, cure: cure ?? meaning?.cure },
   );
 }
 

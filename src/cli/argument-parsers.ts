@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { isTemplate } from "../core/policy/template.ts";
 import { parseSelector } from "../core/spiffe/selector.ts";
 import {
   parseSpiffeId,
@@ -44,6 +45,28 @@ export function texts(text: string, before: readonly string[] | undefined): read
 
 export function spiffeId(text: string): SpiffeId {
   return checked(parseSpiffeId, text);
+}
+
+/** A SPIFFE ID, or a template of one, whose places the issuer judges. */
+export function givenId(text: string): string {
+  return isTemplate(text) ? text : spiffeId(text);
+}
+
+/** Repeatable trust domain. */
+export function trustDomains(
+  text: string,
+  before: readonly TrustDomain[] | undefined,
+): readonly TrustDomain[] {
+  return [...(before ?? []), trustDomain(text)];
+}
+
+/** ISO 8601 with a zone, or a duration from now, as milliseconds since the epoch. */
+export function momentToCome(text: string, now: number): number {
+  const span = parseDuration(text);
+  if (span !== undefined) return now + span;
+  const at = /^\d{4}-\d\d-\d\dT.+(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at)) throw new InvalidArgumentError("Write 2027-01-31T12:00:00Z, or 90d.");
+  return at;
 }
 
 export function trustDomain(text: string): TrustDomain {

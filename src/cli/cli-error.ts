@@ -26,13 +26,21 @@ export class CliError extends HeraldError<CliErrorCode> {
   /** The server's own code, such as ENTRY_INVALID or NOT_FOUND, when it gave one. */
   readonly reason: string | undefined;
 
+  /** The member of the request that the server names as the one at fault. */
+  readonly field: string | undefined;
+
   constructor(
     code: CliErrorCode,
     message: string,
-    options: ErrorOptions & { readonly cure?: string | undefined; readonly reason?: string } = {},
+    options: ErrorOptions & {
+      readonly cure?: string | undefined;
+      readonly reason?: string;
+      readonly field?: string | undefined;
+    } = {},
   ) {
     super(code, message, options);
     this.cure = options.cure;
     this.reason = options.reason;
+    this.field = options.field;
   }
 }

@@ -12,15 +12,18 @@ export interface Report {
   readonly cure: string | undefined;
   /** Further lines between message and cure. */
   readonly details: readonly string[];
+  /** The member of a request that is at fault, where the issuer named one. */
+  readonly field?: string | undefined;
 }
 
 /** Anything thrown, made ready to be shown. */
 export function reportOf(thrown: unknown): Report {
   if (thrown instanceof ConfigError) return configReport(thrown);
   if (thrown instanceof CliError) {
-    const { code, message, cure, reason } = thrown;
+    const { code, message, cure, reason, field } = thrown;
     const exit = code === "USAGE" ? exitCode.usage : exitCode.failed;
-    return { exitCode: exit, code: reason ?? code, message, cure, details: [] };
+    const details = field === undefined ? [] : [`field: ${field}`];
+    return { exitCode: exit, code: reason ?? code, message, cure, details, field };
   }
   if (thrown instanceof CommanderError) return usageReport(thrown);
   const code = thrown instanceof HeraldError ? String(thrown.code) : "UNEXPECTED";
@@ -35,10 +38,10 @@ export function reportOf(thrown: unknown): Report {
 
 /** `herald: what happened` and `  try: what to do`, or one line of JSON. */
 export function printReport(report: Report, json: boolean): string {
-  const { code, message, cure, details } = report;
+  const { code, message, cure, details, field } = report;
   if (json) {
-    const full = [message, ...details].join("\n");
-    return `${JSON.stringify({ error: { code, message: full, ...(cure === undefined ? {} : { cure }) } })}\n`;
+    const full = [message, ...(field === undefined ? details : [])].join("\n");
+    return `${JSON.stringify({ error: { code, message: full, field, cure } })}\n`;
   }
   const lines = [`herald: ${message}`, ...details.map((line) => `  ${line}`)];
   return `${[...lines, ...(cure === undefined ? [] : [`  try: ${cure}`])].join("\n")}\n`;

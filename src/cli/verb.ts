@@ -41,12 +41,35 @@ export function addGroup(parent: Command, text: Omit<VerbText, "examples">): Com
   });
 }
 
-/** Adds the option by which verbs find their issuer. */
+/** Adds the options by which verbs find their issuer. */
 export function withAdmin(verb: Command): Command {
-  return verb.option(
-    "--admin <address>",
-    "the issuer's admin socket, unix:///path (default: HERALD_ADMIN, else unix:///run/herald/admin.sock, else the last `herald dev`)",
-  );
+  return verb
+    .option(
+      "--admin <address>",
+      "the issuer's admin socket, unix:///path, or its admin port, tls://host:port (default: HERALD_ADMIN, else unix:///run/herald/admin.sock, else the last `herald dev`)",
+    )
+    .option(
+      "--svid-dir <dir>",
+      "for an admin port: show the SVID that `herald fetch x509 --write` put there",
+    )
+    .option(
+      "--workload-socket <address>",
+      "for an admin port: show the SVID that is had here (default: SPIFFE_ENDPOINT_SOCKET, else unix:///run/herald/herald.sock)",
+    )
+    .hook("preAction", (command) => {
+      const { admin = "", svidDir, workloadSocket } = command.opts<AdminOptions>();
+      const query = new URLSearchParams();
+      if (svidDir !== undefined) query.set("svid-dir", svidDir);
+      if (workloadSocket !== undefined) query.set("workload-socket", workloadSocket);
+      // An address says all of it, so that no verb has to pass the parts on.
+      if (query.size > 0) command.setOptionValue("admin", `${admin}?${query.toString()}`);
+    });
+}
+
+interface AdminOptions {
+  readonly admin?: string;
+  readonly svidDir?: string;
+  readonly workloadSocket?: string;
 }
 
 /** `herald entry create` */

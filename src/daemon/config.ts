@@ -4,6 +4,8 @@ import { z } from "zod";
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { KeyType } from "../core/x509/key-type.ts";
 import { reasonOf } from "../kit/errors.ts";
+import { type AdminTlsConfig, adminTlsSection } from "./admin-tls-config.ts";
+import { type AdmissionConfig, admissionSection } from "./admission-config.ts";
 import {
   type AttestorsConfig,
   attestorConfig,
@@ -60,7 +62,9 @@ export interface IssuerConfig {
     readonly socket: string;
     /** Name or gid of a group allowed beside root and the issuer's own user. */
     readonly group: string | number | undefined;
+    readonly tls: AdminTlsConfig | undefined;
   };
+  readonly admission: AdmissionConfig;
   /** Metrics and health. */
   readonly http: { readonly listen: HostPort };
   readonly root: "online" | "offline";
@@ -180,7 +184,9 @@ const issuerFile = section({
         error: "is neither a group's name nor a gid; write, for instance, herald-admin or 1000",
       })
       .optional(),
+    tls: adminTlsSection.optional(),
   }).prefault({}),
+  admission: admissionSection,
   http,
   root: oneOf("online", "offline").default("online"),
   headInterval: duration("1s", "10m").prefault("15s"),
@@ -290,7 +296,8 @@ function issuerConfig(source: ConfigSource): IssuerConfig {
       listen: file.enrolment.listen,
       url: file.enrolment.url ?? `https://${formatHostPort(file.enrolment.listen)}`,
     },
-    admin: { socket, group: file.admin.group },
+    admin: { socket, group: file.admin.group, tls: file.admin.tls },
+    admission: file.admission,
     http: file.http,
     root: file.root,
     headIntervalMs: file.headInterval,

@@ -1,8 +1,9 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Operator } from "../core/envelope/payloads.ts";
 import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
-import type { BusRequest, IssuerBus } from "../events/bus.ts";
+import type { IssuerBus } from "../events/bus.ts";
 import { issuerInboxPrefix } from "../events/subjects.ts";
 import { FileJournal } from "../issuer/adapters/file-journal.ts";
 import { IssuerError } from "../issuer/error.ts";
@@ -16,7 +17,9 @@ import { createGrpcServer } from "../rpc/grpc-server.ts";
 import { type HttpRoutes, serveHttp } from "../rpc/http.ts";
 import { linuxPeerReader } from "../rpc/linux-peer.ts";
 import { lockPath } from "../rpc/path-lock.ts";
+import { TlsCallers } from "../rpc/tls-callers.ts";
 import { listenUnix } from "../rpc/unix-server.ts";
+import { answersOf } from "./answers-of.ts";
 import { loadAttestors } from "./attestors-config.ts";
 import { auditHistory } from "./audit-history.ts";
 import { openWitnesses } from "./audit-witnesses.ts";
@@ -29,6 +32,7 @@ import { healthRoutes } from "./health.ts";
 import { pinoLog } from "./logging.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { serveAdmin } from "./serve-admin.ts";
+import { openAdminTls } from "./serve-admin-tls.ts";
 import { closeAll, type Opened, untilStopped } from "./shutdown.ts";
 import { openUpstream } from "./upstream.ts";
 
@@ -114,10 +118,12 @@ async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starti
   });
 
   opened.push({ name: "certificate", close: keepCertified({ control, issuer, log, giveUp }) });
-  const service = await bus.serve((request: BusRequest) => issuer.reception.handle(request));
+  const service = await bus.serve(answersOf(issuer));
   opened.push({ name: "request service", close: () => service.close() });
   opened.push({ name: "bus watch", close: watchBus({ connection, bus, issuer, log, giveUp }) });
-  serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, log });
+  const callers = new TlsCallers<Operator>();
+  serveAdmin({ admin, issuer, bus, control, config, enrolmentUrl: https.url, callers, log });
+  await openAdminTls(config, { admin, issuer, callers, log, opened });
   const http = await serveHttp({
     ...config.http.listen,
     log,
@@ -167,6 +173,7 @@ async function openIssuer(parts: {
       ...config.revocation,
     },
     attestors: await loadAttestors(config.attestors),
+    admission: config.admission.nodes,
     journal,
     store: bus,
     broadcast: {

@@ -3,6 +3,7 @@ import { parseBundle } from "../core/bundle/document.ts";
 import type { Opened } from "../core/envelope/envelope.ts";
 import { base32 } from "../core/envelope/object-keys.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
+import { zeroVersion } from "../core/envelope/version.ts";
 import { selectsNode } from "../core/policy/entry.ts";
 import type { Selector } from "../core/spiffe/selector.ts";
 import type { StaleCrls } from "../core/svid/crl-cover.ts";
@@ -11,6 +12,7 @@ import type { KeyMaker } from "../core/x509/key-pair.ts";
 import type { NodeBus } from "../events/bus.ts";
 import { type FollowedState, Follower, type ViewStore } from "../events/follower.ts";
 import { NodeView } from "../events/node-view.ts";
+import { ownEntries } from "../events/own-entries.ts";
 import { Consumers } from "../identity/consumers.ts";
 import { IdentityError } from "../identity/error.ts";
 import type { IssuerClient } from "../identity/issuer-client.ts";
@@ -72,7 +74,7 @@ export class NodeService {
   readonly #follower: Follower;
   readonly #workloads: WorkloadIdentities;
   readonly #revocations: Revocations;
-  #state: FollowedState = { shared: [], synced: false };
+  #state: FollowedState = { shared: [], sharedVersion: zeroVersion, synced: false };
   readonly #reporter: Reporter;
   #bundle: { readonly of: string; readonly bundle: Bundle } | undefined;
   #renewal: Timer | undefined;
@@ -149,8 +151,9 @@ export class NodeService {
   watch(
     selectors: readonly Selector[],
     onChange: (view: WorkloadView) => void,
+    pid = 0,
   ): { current(): WorkloadView; close(): void } {
-    return this.#workloads.watch(selectors, onChange);
+    return this.#workloads.watch(selectors, onChange, pid);
   }
 
   /** Pins of the broker's keys that the newest bundle tells. */
@@ -227,14 +230,15 @@ export class NodeService {
     const { identity } = this.#options;
     const manifest = this.#view.get("manifest")?.payload;
     const traits = { id: identity.id, labels: manifest?.labels ?? {} };
+    const { shared, sharedVersion, synced } = this.#state;
     const entries = [
-      ...this.#state.shared.filter((entry) => selectsNode(entry.nodes, traits)),
-      ...(manifest?.entries ?? []),
+      ...shared.filter((entry) => selectsNode(entry.nodes, traits)),
+      ...(manifest === undefined ? [] : ownEntries(manifest, sharedVersion)),
     ];
     const bundle = this.#view.get("bundle");
     const trust = bundle === undefined ? noTrust : this.#trustOf(bundle);
     const { crls } = this.#revocations;
-    this.#workloads.update({ entries, ...trust, crls, synced: this.#state.synced });
+    this.#workloads.update({ entries, node: traits, ...trust, crls, synced });
   }
 
   /** A new SVID may come with the chain by which a CRL can be proven. */
@@ -258,7 +262,7 @@ export class NodeService {
     });
   }
 
-  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "crls" | "synced"> {
+  #trustOf(object: Opened<"bundle">): Omit<WorkloadState, "entries" | "node" | "crls" | "synced"> {
     const { activeAuthority, taintedAuthorities } = object.payload;
     return { bundle: this.#parsed(object), activeAuthority, taintedAuthorities };
   }

@@ -88,7 +88,8 @@ async function serveSocket(running: RunningNode): Promise<UnixListener> {
   const sources = [unixSelectors({ names: accountFiles(), processes: procCredentials() })];
   const views = {
     async watch(caller: object, onChange: (view: WorkloadView) => void) {
-      return hub.watch(await attestPeer(processOf(caller), sources), onChange);
+      const peer = processOf(caller);
+      return hub.watch(await attestPeer(peer, sources), onChange, peer.pid);
     },
   };
   const { sds, clients } = consumerLogs(hub, log, running.metrics);

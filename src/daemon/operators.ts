@@ -5,14 +5,21 @@ import { unixSelectors } from "../attest/unix-selectors.ts";
 import type { Operator } from "../core/envelope/payloads.ts";
 import { AdminError } from "../issuer/adapters/admin-calls.ts";
 import { peerOf } from "../rpc/call-peer.ts";
+import type { TlsCallers } from "../rpc/tls-callers.ts";
 import type { IssuerConfig } from "./config.ts";
 
-/** Root, the issuer's own user and one group may give orders; who calls is said by the kernel (invariant 7). */
+/**
+ * Who gives an order: over TLS an administrator, known by its SVID; on the Unix socket root, the issuer's own user or one of a group, known from the
+ * kernel (invariant 7).
+ */
 export function operators(
   config: IssuerConfig,
+  callers: TlsCallers<Operator>,
 ): (call: Pick<ServerUnaryCall<unknown, unknown>, "metadata">) => Promise<Operator> {
   const sources = [unixSelectors({ names: accountFiles(), processes: procCredentials() })];
   return async (call) => {
+    const admin = callers.callerOf(call);
+    if (admin !== undefined) return admin;
     const peer = peerOf(call);
     const { uid, pid } = peer;
     const { group } = config.admin;

@@ -59,6 +59,10 @@ export class PrometheusMetrics implements Metrics {
 /** What each metric means, in one place; docs/operations.md lists the same. */
 const help: Readonly<Record<string, string>> = {
   herald_issuer_requests_refused_total: "Requests of nodes that were refused, by code",
+  herald_issuer_requests_busy_total: 'Requests of nodes that were answered "later", by cause',
+  herald_issuer_requests_silent_total: "Requests that were too many to be answered, by cause",
+  herald_issuer_requests_repeated_total: "Requests that were answered as they were before",
+  herald_issuer_queue_waiting: "Requests of nodes that wait for their turn",
   herald_issuer_store_alarms_total:
     "Times the broker's store was not what this issuer wrote, by kind",
   herald_issuer_objects_pending: "Objects recorded by the issuer and not yet where nodes read them",

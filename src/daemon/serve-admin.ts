@@ -1,20 +1,25 @@
 import type { Server } from "@grpc/grpc-js";
+import type { Operator } from "../core/envelope/payloads.ts";
 import type { IssuerBus } from "../events/bus.ts";
 import { auditService } from "../issuer/adapters/admin-audit.ts";
 import { authorityService } from "../issuer/adapters/admin-authorities.ts";
 import { entryService } from "../issuer/adapters/admin-entries.ts";
+import { healthService } from "../issuer/adapters/admin-health.ts";
 import { nodeService } from "../issuer/adapters/admin-nodes.ts";
 import { adminService } from "../issuer/adapters/admin-service.ts";
 import { svidService } from "../issuer/adapters/admin-svids.ts";
 import type { Issuer } from "../issuer/issuer.ts";
 import { systemClock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
+import type { TlsCallers } from "../rpc/tls-callers.ts";
+import { HealthService } from "../wire/grpc/health/v1/health.ts";
 import { AdminServiceService } from "../wire/herald/v1/admin.ts";
 import { AuditServiceService } from "../wire/herald/v1/audit.ts";
 import { AuthorityServiceService } from "../wire/herald/v1/authorities.ts";
 import { EntryServiceService } from "../wire/herald/v1/entries.ts";
 import { NodeServiceService } from "../wire/herald/v1/nodes.ts";
 import { SvidServiceService } from "../wire/herald/v1/svids.ts";
+import { addReflection, adminContracts } from "./admin-reflection.ts";
 import type { IssuerConfig } from "./config.ts";
 import type { ControlKeys } from "./control-keys.ts";
 import { notCheckedYet } from "./not-checked.ts";
@@ -29,6 +34,7 @@ export function serveAdmin(parts: {
   readonly control: ControlKeys;
   readonly config: IssuerConfig;
   readonly enrolmentUrl: string;
+  readonly callers: TlsCallers<Operator>;
   readonly log: Log;
 }): void {
   const { admin, issuer, bus, control, config, enrolmentUrl, log } = parts;
@@ -44,7 +50,7 @@ export function serveAdmin(parts: {
     ],
     tailEvents: (options: Parameters<IssuerBus["tailEvents"]>[0]) => bus.tailEvents(options),
   };
-  const common = { issuer, operatorOf: operators(config), log };
+  const common = { issuer, operatorOf: operators(config, parts.callers), log };
   admin.addService(AdminServiceService, adminService({ ...common, surroundings }));
   const { pin } = control.trust;
   const audited = { trustDomain: config.trustDomain, pin, issuerId: control.issuer, reader: bus };
@@ -53,4 +59,9 @@ export function serveAdmin(parts: {
   admin.addService(EntryServiceService, entryService(common));
   admin.addService(NodeServiceService, nodeService({ ...common, enrolmentUrl }));
   admin.addService(SvidServiceService, svidService(common));
+  const contracts = adminContracts();
+  const { services } = contracts;
+  const isServing = (): boolean => !issuer.status().fenced && bus.connected();
+  admin.addService(HealthService, healthService({ services, isServing, clock: systemClock }));
+  addReflection(admin, contracts);
 }

@@ -5,6 +5,7 @@ import type { NodeService, NodeStatus } from "./node-service.ts";
 
 interface Waiting {
   readonly selectors: readonly Selector[];
+  readonly pid: number;
   readonly onChange: (view: WorkloadView) => void;
   watch: { current(): WorkloadView; close(): void } | undefined;
   closed: boolean;
@@ -30,7 +31,7 @@ export class ViewHub {
     this.#service = service;
     for (const waiting of this.#waiting) {
       if (waiting.closed) continue;
-      waiting.watch = service.watch(waiting.selectors, waiting.onChange);
+      waiting.watch = service.watch(waiting.selectors, waiting.onChange, waiting.pid);
       waiting.onChange(waiting.watch.current());
     }
     this.#waiting.clear();
@@ -39,9 +40,10 @@ export class ViewHub {
   watch(
     selectors: readonly Selector[],
     onChange: (view: WorkloadView) => void,
+    pid = 0,
   ): { current(): WorkloadView; close(): void } {
-    if (this.#service !== undefined) return this.#service.watch(selectors, onChange);
-    const waiting: Waiting = { selectors, onChange, watch: undefined, closed: false };
+    if (this.#service !== undefined) return this.#service.watch(selectors, onChange, pid);
+    const waiting: Waiting = { selectors, pid, onChange, watch: undefined, closed: false };
     this.#waiting.add(waiting);
     return {
       current: () => waiting.watch?.current() ?? this.#nothingYet,

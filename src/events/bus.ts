@@ -93,8 +93,8 @@ export interface BusRequest {
   readonly bytes: Uint8Array;
 }
 
-/** Answers one request. */
-export type RequestHandler = (request: BusRequest) => Promise<Uint8Array>;
+/** Answers one request; undefined leaves its caller without an answer, which is meant and not logged. */
+export type RequestHandler = (request: BusRequest) => Promise<Uint8Array | undefined>;
 
 /** Something that runs until it is closed; closing twice is fine. */
 export interface Service {

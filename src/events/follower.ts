@@ -1,6 +1,6 @@
 import { claimOf } from "../core/envelope/envelope.ts";
 import { isGroupPageKey } from "../core/envelope/object-keys.ts";
-import { compareVersions, type Version } from "../core/envelope/version.ts";
+import { compareVersions, type Version, zeroVersion } from "../core/envelope/version.ts";
 import type { Entry } from "../core/policy/entry.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
 import { type Clock, pause, type Timer } from "../kit/clock.ts";
@@ -39,6 +39,8 @@ export interface FollowerOptions {
 export interface FollowedState {
   /** Entries that select many nodes, pages resolved. */
   readonly shared: readonly Entry[];
+  /** The version of the index that they are of: what the manifest says goes with it. */
+  readonly sharedVersion: Version;
   /** True once every object was read or answered for, once since the start. */
   readonly synced: boolean;
 }
@@ -58,6 +60,7 @@ export class Follower {
   #service: Service | undefined;
   #shared: readonly Entry[] = [];
   #sharedOf: string | undefined;
+  #sharedVersion: Version = zeroVersion;
   #synced = false;
   #saving: Promise<void> = Promise.resolve();
   /** Counts the changes of the view: what was saved is the view of one of them. */
@@ -255,7 +258,11 @@ export class Follower {
         await this.#save();
         if (!this.#isUntold || this.#stop.signal.aborted) return;
         this.#isUntold = false;
-        onChange({ shared: this.#shared, synced: this.synced });
+        onChange({
+          shared: this.#shared,
+          sharedVersion: this.#sharedVersion,
+          synced: this.synced,
+        });
       } catch (thrown) {
         log.error(
           { reason: reasonOf(thrown) },
@@ -297,6 +304,7 @@ export class Follower {
     this.#pages.keepOnly(index.payload);
     this.#shared = [...index.payload.entries, ...paged];
     this.#sharedOf = index.digest;
+    this.#sharedVersion = index.payload.version;
     this.#isUntold = true;
     return hasRead;
   }

@@ -16,6 +16,9 @@ interface Page {
   readonly entries: readonly Entry[];
 }
 
+/** Between two of these the node does whatever else waits: ten thousand entries keep no stream from its answer. */
+const readsAtOnce = 8;
+
 type PageName = GroupIndexState["pages"][number];
 
 /** The pages of the group index that a node has: named and proven by their hashes, which the signed index holds. */
@@ -55,13 +58,20 @@ export class GroupPages {
   /** The entries of all pages of an index, or undefined when one is not to be had now: the index then counts later, as a whole. */
   async entriesOf(index: GroupIndexState): Promise<readonly Entry[] | undefined> {
     const entries: Entry[] = [];
-    for (const name of index.pages) {
-      const known = this.#pages.get(name.key);
-      const page = known?.sha256 === name.sha256 ? known : await this.#read(name);
-      if (page === undefined) return undefined;
-      entries.push(...page.entries);
+    for (let start = 0; start < index.pages.length; start += readsAtOnce) {
+      const some = index.pages.slice(start, start + readsAtOnce);
+      const pages = await Promise.all(some.map(async (name) => await this.#page(name)));
+      for (const page of pages) {
+        if (page === undefined) return undefined;
+        entries.push(...page.entries);
+      }
     }
     return entries;
+  }
+
+  async #page(name: PageName): Promise<Page | undefined> {
+    const known = this.#pages.get(name.key);
+    return known?.sha256 === name.sha256 ? known : await this.#read(name);
   }
 
   /** Lets go of all others. */

@@ -43,6 +43,8 @@ export const families: readonly Family[] = [
   forNodes("node", "HB_NODE"),
   forIssuers("entry", "HB_ENTRY", false),
   forIssuers("token", "HB_TOKEN", false),
+  forIssuers("set", "HB_SET", true),
+  forIssuers("page", "HB_SET", true),
   forIssuers("record", "HB_ISSUER", true),
   forIssuers("authority", "HB_ISSUER", true),
   forIssuers("rotation", "HB_ISSUER", true),
@@ -58,6 +60,7 @@ export const buckets: readonly Bucket[] = [
   { name: "HB_GROUP", history: 1, republishedAs: "group" },
   { name: "HB_NODE", history: 1, republishedAs: "node" },
   { name: "HB_ENTRY", history: 10 },
+  { name: "HB_SET", history: 1 },
   { name: "HB_TOKEN", history: 1 },
   { name: "HB_ISSUER", history: 5 },
 ];

@@ -6,6 +6,7 @@ import { HeraldError } from "../kit/errors.ts";
  * - REFUSED: the issuer answered, signed, that it will not
  * - NO_ANSWER: nobody answered in time
  * - BAD_REPLY: an answer that is not for this request, or says what it must not
+ * - BUSY: the issuer answered, signed, to come again later, for longer than is waited for
  * - CALLER_UNKNOWN: nobody knows which process asks
  * - CACHE: the state folder does not hold what it should
  */
@@ -14,6 +15,7 @@ export type IdentityErrorCode =
   | "REFUSED"
   | "NO_ANSWER"
   | "BAD_REPLY"
+  | "BUSY"
   | "CALLER_UNKNOWN"
   | "CACHE";
 

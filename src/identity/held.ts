@@ -36,6 +36,18 @@ export function servable(cached: CachedSvid, hint: string): X509Svid {
   return { id, chain, privateKey, serial, expiresAt, hint };
 }
 
+/** When the next SVID, or entry, ends; infinity for never. */
+export function nextEnd(
+  held: Iterable<Held>,
+  entries: readonly { readonly expiresAt: number }[],
+  now: number,
+): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const { notAfter } of held) if (notAfter > now) next = Math.min(next, notAfter);
+  for (const { expiresAt } of entries) if (expiresAt > now) next = Math.min(next, expiresAt);
+  return next;
+}
+
 /** As acknowledgements name it. */
 export function useOf({ svid, authority, notAfter }: Held): SvidUse {
   return { serial: svid.serial, authority, until: notAfter };

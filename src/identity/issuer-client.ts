@@ -31,6 +31,13 @@ type AnswerKind = { [K in Kind]: Payloads[K] extends Reply ? K : never }[Kind];
 const tries = 3;
 const timeoutMs = 2000;
 
+/** A busy issuer says when to come again; what it says counts between these, so that no answer makes a node hammer or sleep. */
+const soonestMs = 50;
+const latestMs = 10_000;
+
+/** So long a busy issuer is waited for, with the same bytes: well within the 60 s that a request lives. After that the request has failed. */
+const patienceMs = 25_000;
+
 /** One question: what is asked, how it travels, and what kind the answer must be. */
 export interface Question<R extends RequestKind, A extends AnswerKind> {
   readonly kind: R;
@@ -71,7 +78,7 @@ export class IssuerClient {
     };
   }
 
-  /** @throws IdentityError REFUSED, NO_ANSWER, BAD_REPLY */
+  /** Waits for a busy issuer as long as it asks for, which is no failure until it takes too long. @throws IdentityError REFUSED, NO_ANSWER, BAD_REPLY, BUSY */
   async ask<R extends RequestKind, A extends AnswerKind>(
     question: Question<R, A>,
   ): Promise<Answered<A>> {
@@ -96,21 +103,26 @@ export class IssuerClient {
     at: number,
   ): Promise<Answered<A | "refused">> {
     const sealed = await sealEnvelope(question.kind, question.payload(at), question.signer);
-    const backoff = exponentialBackoff({ baseMs: 100, maxMs: 1000, random: this.#options.random });
+    const { clock, random } = this.#options;
+    const backoff = exponentialBackoff({ baseMs: 100, maxMs: 1000, random });
+    const until = clock.now() + patienceMs;
     let last: unknown;
-    for (let attempt = 1; attempt <= tries; attempt++) {
+    for (let left = tries; left > 0; ) {
       try {
         const bytes = await question.send(sealed.bytes, timeoutMs);
-        return {
-          answer: this.#open(bytes, question.answer, sealed.digest),
-          request: sealed.digest,
-        };
+        const answer = this.#open(bytes, question.answer, sealed.digest);
+        if (!isBusy(answer))
+          return { answer: answer as Opened<A | "refused">, request: sealed.digest };
+        await this.#waitFor(answer, until);
+        // To be told "later" is an answer: it takes none of the tries, and gives back those that were lost.
+        left = tries;
       } catch (thrown) {
         // Rubbish may come from whoever carries the answer, and the next one may come another way.
         if (thrown instanceof IdentityError && thrown.code !== "BAD_REPLY") throw thrown;
         last = thrown;
+        left -= 1;
+        if (left > 0) await pause(clock, backoff.next());
       }
-      if (attempt < tries) await pause(this.#options.clock, backoff.next());
     }
     if (last instanceof IdentityError) throw last;
     throw new IdentityError(
@@ -120,11 +132,31 @@ export class IssuerClient {
     );
   }
 
-  #open<A extends AnswerKind>(bytes: Uint8Array, kind: A, request: string): Opened<A | "refused"> {
+  /** Waits as told, within bounds, and up to half as long again: those who were told the same do not come back as one. @throws IdentityError BUSY */
+  async #waitFor(busy: Opened<"busy">, until: number): Promise<void> {
+    const { clock, random, log } = this.#options;
+    const { retryAfterMs } = busy.payload;
+    const told = Math.min(latestMs, Math.max(soonestMs, retryAfterMs));
+    const waitMs = told * (1 + random.fraction() / 2);
+    if (clock.now() + waitMs > until)
+      throw new IdentityError("BUSY", "the issuer is busy and says to come again later");
+    log.debug({ retryAfterMs, waitMs }, "the issuer is busy; asking again");
+    await pause(clock, waitMs);
+  }
+
+  #open<A extends AnswerKind>(
+    bytes: Uint8Array,
+    kind: A,
+    request: string,
+  ): Opened<A | "refused" | "busy"> {
     const { trust, clock } = this.#options;
-    let answer: Opened<A | "refused">;
+    let answer: Opened<A | "refused" | "busy">;
     try {
-      answer = openEnvelope<A | "refused">(bytes, [kind, "refused"], trust.at(clock.now()));
+      answer = openEnvelope<A | "refused" | "busy">(
+        bytes,
+        [kind, "refused", "busy"],
+        trust.at(clock.now()),
+      );
     } catch (cause) {
       throw new IdentityError(
         "BAD_REPLY",
@@ -137,6 +169,10 @@ export class IssuerClient {
       throw new IdentityError("BAD_REPLY", "the answer is for another request");
     return answer;
   }
+}
+
+function isBusy(answer: { readonly kind: Kind }): answer is Opened<"busy"> {
+  return answer.kind === "busy";
 }
 
 function refusedError(refusal: Payloads["refused"]): IdentityError {

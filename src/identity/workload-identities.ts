@@ -4,7 +4,6 @@ import type { Selector } from "../core/spiffe/selector.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { checkServable } from "../core/svid/check.ts";
 import type { WorkloadView, X509Svid } from "../core/svid/workload-view.ts";
-import { createCsr } from "../core/x509/csr.ts";
 import { exportPrivateKey, type KeyMaker } from "../core/x509/key-pair.ts";
 import { type Backoff, exponentialBackoff } from "../kit/backoff.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
@@ -12,17 +11,18 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import { type Held, heldOf, servable, useOf } from "./held.ts";
+import { type Held, heldOf, nextEnd, servable, useOf } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
 import { SvidAuthorities, type SvidUse } from "./svids-in-use.ts";
+import { viewOf } from "./view.ts";
+import { entryOfName, isFor, leftOver, signItem, WantedSvids, type Watcher } from "./wanted.ts";
 import {
   isSameEntries,
   isSameTrust,
   isSameView,
   noState,
-  viewOf,
   type WorkloadState,
 } from "./workload-state.ts";
 
@@ -50,12 +50,6 @@ export interface WorkloadIdentitiesOptions {
   readonly onChange: () => void;
 }
 
-interface Watcher {
-  readonly selectors: ReadonlySet<Selector>;
-  readonly onChange: (view: WorkloadView) => void;
-  view: WorkloadView;
-}
-
 /**
  * Who holds what on this node: keeps an SVID ready for every entry that holds here, renews ahead, and tells each caller when its view has
  * changed. Serving never waits: a view is always at hand (invariant 4).
@@ -69,6 +63,7 @@ export class WorkloadIdentities {
   /** What came out of the cache and was not held against a bundle yet. */
   readonly #unproven = new Set<string>();
   #state: WorkloadState = noState;
+  readonly #wanted: WantedSvids;
   #activeSince = 0;
   #signing = false;
   /** Who signed the SVIDs that callers were given. */
@@ -81,6 +76,7 @@ export class WorkloadIdentities {
     this.#options = options;
     this.#backoff = exponentialBackoff({ ...askAgain, random: options.random });
     this.#refused = new RefusedEntries(options);
+    this.#wanted = new WantedSvids(options.log);
   }
 
   /** Takes over the cache, so that a restarted daemon serves before it reaches anybody. */
@@ -104,6 +100,7 @@ export class WorkloadIdentities {
     if (state.activeAuthority !== before.activeAuthority)
       this.#activeSince = this.#options.clock.now();
     this.#state = { ...state, entries: state.entries.toSorted(compareEntries) };
+    this.#wanted.forget();
     // State that says nothing new, as every head brings, ends no wait: or all nodes would ask a struggling issuer at the same moment.
     if (!isSameTrust(before, state)) this.#refused.clear();
     if (!isSameTrust(before, state) || !isSameEntries(before.entries, this.#state.entries))
@@ -118,11 +115,20 @@ export class WorkloadIdentities {
   watch(
     selectors: readonly Selector[],
     onChange: (view: WorkloadView) => void,
+    pid = 0,
   ): { current(): WorkloadView; close(): void } {
     const held = new Set(selectors);
-    const watcher: Watcher = { selectors: held, onChange, view: this.#viewOf(held) };
+    const watcher: Watcher = { selectors: held, pid, onChange, view: this.#viewOf(held) };
     this.#watchers.add(watcher);
-    return { current: () => watcher.view, close: () => this.#watchers.delete(watcher) };
+    // What is not kept warm is signed, and from then on renewed, when somebody comes for it.
+    const isCold = this.#state.entries.some((entry) => !entry.keepWarm && isFor(entry, watcher));
+    if (isCold) this.#wanted.forget();
+    if (isCold) this.#replan();
+    const close = (): void => {
+      this.#watchers.delete(watcher);
+      this.#wanted.forget();
+    };
+    return { current: () => watcher.view, close };
   }
 
   /** The authorities below the bundle's that the held SVIDs' chains name, DER, each once. */
@@ -180,9 +186,11 @@ export class WorkloadIdentities {
   }
 
   #plan(now: number): ReturnType<typeof plan> {
-    const { entries, activeAuthority, taintedAuthorities: tainted } = this.#state;
+    const { activeAuthority, taintedAuthorities: tainted } = this.#state;
     return plan({
-      entries,
+      entries: [...this.#wanted.of(this.#state, this.#watchers, now).values()].map(
+        ({ entry }) => entry,
+      ),
       held: this.#held,
       activeAuthority,
       tainted,
@@ -193,11 +201,12 @@ export class WorkloadIdentities {
   }
 
   #schedule(at: number, now: number): void {
-    const ends = [...this.#held.values()].map((held) => held.notAfter).filter((end) => end > now);
-    const wake = Math.min(at, ...ends);
+    const { entries } = this.#state;
+    const wake = Math.min(at, nextEnd(this.#held.values(), entries, now));
     this.#timer?.cancel();
     if (!Number.isFinite(wake)) return;
     this.#timer = this.#options.clock.after(Math.max(1, wake - now), () => {
+      if (entries.some(({ expiresAt }) => expiresAt !== 0)) this.#wanted.forget();
       this.#tellWatchers();
       this.#replan();
     });
@@ -239,13 +248,10 @@ export class WorkloadIdentities {
   }
 
   async #askFor(due: readonly Entry[]): Promise<readonly CachedSvid[]> {
+    const wanted = this.#wanted.of(this.#state, this.#watchers, this.#options.clock.now());
     const pairs = await Promise.all(due.map(() => this.#options.keys.p256()));
     const items = await Promise.all(
-      due.map(async (entry, index): Promise<SignItem> => {
-        const pair = pairs[index];
-        const csr = pair === undefined ? "" : Buffer.from(await createCsr(pair)).toString("base64");
-        return { entry: entry.id, revision: entry.revision, purpose: { kind: "kept-warm" }, csr };
-      }),
+      due.map(async (entry, at) => await signItem(entry, pairs[at], wanted.get(entry.id))),
     );
     const results = await this.#options.sign(items);
     return due.flatMap((entry, index) => {
@@ -298,15 +304,17 @@ export class WorkloadIdentities {
 
   /** A cached SVID does not hold its entry's hint, and an entry's hint may change. */
   #takeHints(): void {
-    for (const { id, hint } of this.#state.entries) {
-      const held = this.#held.get(id);
-      if (held !== undefined && held.svid.hint !== hint)
-        this.#held.set(id, { ...held, svid: { ...held.svid, hint } });
+    const hints = new Map(this.#state.entries.map(({ id, hint }) => [id, hint]));
+    for (const [name, held] of this.#held) {
+      const hint = hints.get(entryOfName(name));
+      if (hint !== undefined && held.svid.hint !== hint)
+        this.#held.set(name, { ...held, svid: { ...held.svid, hint } });
     }
   }
 
   #keep(cached: CachedSvid, askedUnder: string): void {
-    const hint = this.#state.entries.find((entry) => entry.id === cached.entry)?.hint ?? "";
+    const of = entryOfName(cached.entry);
+    const hint = this.#state.entries.find((entry) => entry.id === of)?.hint ?? "";
     const spread = this.#options.random.fraction();
     const receivedAt = this.#options.clock.now();
     const held = heldOf(cached, { hint, spread, askedUnder, receivedAt });
@@ -315,7 +323,10 @@ export class WorkloadIdentities {
   }
 
   #letGo(): void {
-    const { gone } = this.#plan(this.#options.clock.now());
+    const now = this.#options.clock.now();
+    const { entries } = this.#state;
+    // A caller that comes back finds what it had: it goes with its entry, or at its end.
+    const gone = leftOver(this.#plan(now).gone, this.#held, { entries, now });
     if (gone.length === 0) return;
     for (const entry of gone) this.#held.delete(entry);
     this.#options.cache
@@ -344,6 +355,6 @@ export class WorkloadIdentities {
 
   #viewOf(selectors: ReadonlySet<Selector>): WorkloadView {
     const { trustDomain, clock } = this.#options;
-    return viewOf(this.#state, { trustDomain, selectors, held: this.#held, now: clock.now() });
+    return viewOf(this.#state, this.#held, { trustDomain, selectors, now: clock.now() });
   }
 }

@@ -1,14 +1,14 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
-import type { Entry } from "../core/policy/entry.ts";
-import { type Selector, selectorsMatch } from "../core/spiffe/selector.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { Entry, NodeTraits } from "../core/policy/entry.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { CrlSet, WorkloadView } from "../core/svid/workload-view.ts";
-import type { Held } from "./held.ts";
 
 /** What the node's state says about its workloads. */
 export interface WorkloadState {
   /** Entries that hold on this node. */
   readonly entries: readonly Entry[];
+  /** This node, as its manifest names it: templates take labels from it. */
+  readonly node: NodeTraits;
   readonly bundle: Bundle | undefined;
   /** The own trust domain's CRLs as callers may have them; the same value while nothing changed. */
   readonly crls: CrlSet | undefined;
@@ -20,9 +20,10 @@ export interface WorkloadState {
   readonly synced: boolean;
 }
 
-/** Before the first. */
+/** Before anything was read. */
 export const noState: WorkloadState = {
   entries: [],
+  node: { id: "spiffe://unknown" as SpiffeId, labels: {} },
   bundle: undefined,
   crls: undefined,
   activeAuthority: "",
@@ -57,26 +58,4 @@ export function isSameView(a: WorkloadView, b: WorkloadView): boolean {
     a.bundles.get(a.trustDomain) === b.bundles.get(b.trustDomain) &&
     a.crls.get(a.trustDomain) === b.crls.get(b.trustDomain)
   );
-}
-
-/** What a caller with these selectors is entitled to, of what this node holds. `now`: milliseconds since the epoch. */
-export function viewOf(
-  state: WorkloadState,
-  caller: {
-    readonly trustDomain: TrustDomain;
-    readonly selectors: ReadonlySet<Selector>;
-    readonly held: ReadonlyMap<string, Held>;
-    readonly now: number;
-  },
-): WorkloadView {
-  const { bundle, entries, crls: own, synced } = state;
-  const { trustDomain, now } = caller;
-  const mine = entries.filter((entry) => selectorsMatch(entry.selectors, caller.selectors));
-  const svids = mine.flatMap((entry) => {
-    const held = caller.held.get(entry.id);
-    return held === undefined || held.notAfter <= now ? [] : [held.svid];
-  });
-  const bundles = new Map(bundle === undefined ? [] : [[trustDomain, bundle] as const]);
-  const crls = new Map(own === undefined ? [] : [[trustDomain, own] as const]);
-  return { trustDomain, svids, bundles, crls, synced: synced && svids.length === mine.length };
 }

@@ -17,7 +17,7 @@ interface Kept {
 }
 
 /**
- * The same request gets the same answer: remembers answers, also those still being made, by the digest of the proven request. When they take too much
+ * The same request gets the same answer: remembers answers, also those still being made, by what names their request. When they take too much
  * memory the oldest lose their bytes, and a repetition of their request gets none: it never gets another one.
  */
 export class Answers {
@@ -31,19 +31,35 @@ export class Answers {
     this.#clock = clock;
   }
 
-  /** The kept answer, or what `make` makes. A failure is not kept: the retry shall try again. @throws IssuerError ANSWER_GONE */
-  of(digest: string, make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  /** Whether a request of this name was answered, or is being answered. */
+  has(name: string): boolean {
+    this.#forget(this.#clock.now());
+    return this.#kept.has(name);
+  }
+
+  /**
+   * The kept answer, or what `make` makes. A failure is not kept, nor what `isFinal` denies: the retry shall try again.
+   * @throws IssuerError ANSWER_GONE
+   */
+  of(
+    name: string,
+    make: () => Promise<Uint8Array>,
+    isFinal: (answer: Uint8Array) => boolean = () => true,
+  ): Promise<Uint8Array> {
     const now = this.#clock.now();
     this.#forget(now);
-    const known = this.#kept.get(digest);
+    const known = this.#kept.get(name);
     if (known !== undefined) return known.answer ?? Promise.reject(gone());
     const answer = make();
     const kept: Kept = { answer, until: now + keptMs };
-    this.#kept.set(digest, kept);
-    answer.then(
-      (bytes) => this.#weigh(kept, bytes.byteLength),
-      () => this.#kept.delete(digest),
-    );
+    this.#kept.set(name, kept);
+    const forget = (): void => {
+      if (this.#kept.get(name) === kept) this.#kept.delete(name);
+    };
+    answer.then((bytes) => {
+      if (!isFinal(bytes)) forget();
+      else if (this.#kept.get(name) === kept) this.#weigh(kept, bytes.byteLength);
+    }, forget);
     return answer;
   }
 

@@ -3,7 +3,7 @@ import type { Announcer } from "./announcer.ts";
 import { AuthorityCare } from "./authority-care.ts";
 import { AuthorityMoves, type AuthorityMovesOptions } from "./authority-moves.ts";
 import { AuthorityOrders } from "./authority-orders.ts";
-import type { IssuerOptions } from "./options.ts";
+import { type IssuerOptions, longestLifeMs } from "./options.ts";
 import { Rotation } from "./rotation.ts";
 import { RotationGates, type RotationGatesOptions } from "./rotation-gates.ts";
 import { Turns } from "./turns.ts";
@@ -28,7 +28,7 @@ export function authorityMachine(
   const derived: Derived = {
     brokerPins: bus.brokerPins,
     announce: (type, data) => announcer.announce(type, trustDomainId(trustDomain), data),
-    longestLifeMs: Math.max(settings.maxTtlSeconds, settings.nodeTtlSeconds) * 1000,
+    longestLifeMs: longestLifeMs(settings),
     lostAfterMs: settings.lostAfterMs,
   };
   const known = { ...options, ...derived };

@@ -16,6 +16,8 @@ export const stateKinds: readonly StateKind[] = [
   "group-index",
   "manifest",
   "entry",
+  "entry-page",
+  "entry-set",
   "token",
   "node-record",
   "authority",

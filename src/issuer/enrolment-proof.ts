@@ -1,10 +1,17 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { readCsr } from "../core/x509/csr.ts";
+import { ecAlgorithmOf } from "../core/x509/public-key.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { Refusal } from "./requests.ts";
 
-/** The public key of a CSR that proves to hold it: all that is taken from it. @throws Refusal CSR_INVALID */
+/** The public key of a node's CSR that proves to hold it: all that is taken from it. On P-256, since it signs requests as well (ES256). @throws Refusal CSR_INVALID */
 export function proveCsr(csr: string): Uint8Array {
+  const spki = keyOf(csr);
+  if (ecAlgorithmOf(spki) === "ecdsa-p256-sha256") return spki;
+  throw new Refusal("CSR_INVALID", "CSR: a node's own key is on P-256; make such a key");
+}
+
+function keyOf(csr: string): Uint8Array {
   try {
     return readCsr(Buffer.from(csr, "base64")).spki;
   } catch (cause) {

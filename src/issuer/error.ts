@@ -16,6 +16,9 @@ export type IssuerErrorCode =
   | "ENTRY_INVALID"
   | "ENTRY_EXISTS"
   | "ENTRY_NOT_FOUND"
+  /** It was changed since the operator looked at it. */
+  | "ENTRY_CONFLICT"
+  | "FIELD_INVALID"
   | "LABEL_INVALID"
   | "NODE_NAME_INVALID"
   | "NODE_NAME_TAKEN"
@@ -45,4 +48,26 @@ export type IssuerErrorCode =
   | "MINT_INVALID";
 
 /** An order or request that the issuer does not carry out. */
-export class IssuerError extends HeraldError<IssuerErrorCode> {}
+export class IssuerError extends HeraldError<IssuerErrorCode> {
+  /** The member of the request that is at fault, as the admin API names it: `spiffe_id`, `selectors[2]`, `labels["zone"]`. */
+  readonly field: string | undefined;
+
+  constructor(
+    code: IssuerErrorCode,
+    message: string,
+    options: ErrorOptions & { readonly field?: string } = {},
+  ) {
+    super(code, message, options);
+    this.field = options.field;
+  }
+}
+
+/** Reads a member of a request: what its parser refuses is told with the member's name. @throws IssuerError FIELD_INVALID */
+export function inField<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof HeraldError) || cause instanceof IssuerError) throw cause;
+    throw new IssuerError("FIELD_INVALID", `${field}: ${cause.message}`, { field, cause });
+  }
+}

@@ -1,7 +1,9 @@
-import { controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
+import type { Bundle } from "../core/bundle/bundle.ts";
+import { parseBundle } from "../core/bundle/document.ts";
+import { bundleKey, controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
 import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
-import type { Entry } from "../core/policy/entry.ts";
-import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
+import type { Entry, NewEntry } from "../core/policy/entry.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { resumeAcks } from "./acknowledgement-journal.ts";
@@ -13,15 +15,19 @@ import { digestAt } from "./audit-reading.ts";
 import { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
 import { type AuthorityMachine, authorityMachine } from "./authority-machine.ts";
-import { Entries, type NewEntry } from "./entries.ts";
+import { Entrance } from "./entrance.ts";
+import { Entries } from "./entries.ts";
+import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { IssuedEnds } from "./issued-ends.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
-import type { IssuerOptions } from "./options.ts";
+import { type IssuerOptions, longestLifeMs } from "./options.ts";
+import { OwnSvid } from "./own-svid.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
+import { recordKey } from "./requests.ts";
 import type { Rotation } from "./rotation.ts";
 import { SignedState } from "./signed-state.ts";
 import { Signing } from "./signing.ts";
@@ -43,6 +49,7 @@ export interface Order {
 /** One issuer: state, entries, nodes, authorities and their rotation, behind the bus, the enrolment endpoint and the admin API. */
 export class Issuer {
   readonly entries: Entries;
+  readonly entryOrders: EntryOrders;
   readonly nodes: Nodes;
   readonly authorities: Authorities;
   readonly ca: AuthorityMachine;
@@ -58,8 +65,10 @@ export class Issuer {
   readonly #announcer: Announcer;
   readonly #issued = new IssuedEnds();
   readonly #upkeep: Upkeep;
+  /** What this issuer serves its admin API with. */
+  readonly ownSvid: OwnSvid;
   /** Where nodes' requests come in. */
-  readonly reception: Reception;
+  readonly reception: Entrance;
   readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
@@ -101,12 +110,17 @@ export class Issuer {
     this.#announcer = announcer;
     this.acknowledgements = acknowledgements;
     this.entries = entries;
+    this.entryOrders = new EntryOrders({
+      entries,
+      announcer: this.#announcer,
+      carryOut: async (order, run) => await this.carryOut(order, run),
+    });
     this.authorities = authorities;
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
-    const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
-    const longestLifeMs = Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
-    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs });
+    this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
+    const longestLife = longestLifeMs(settings);
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
     this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
@@ -115,7 +129,7 @@ export class Issuer {
       issued: this.#issued,
       onIssued: (node, svids) => this.#announceIssued(node, svids),
     });
-    this.reception = new Reception({
+    const reception = new Reception({
       ...parts,
       nodes: this.nodes,
       signing,
@@ -123,6 +137,12 @@ export class Issuer {
       announcer: this.#announcer,
       onAcknowledged: () => this.#onAcknowledged(),
     });
+    const nodeOf = (token: string) => state.get("node-record", recordKey(token));
+    this.reception = new Entrance({ ...options, reception, nodeOf });
+  }
+
+  get trustDomain(): TrustDomain {
+    return this.#options.trustDomain;
   }
 
   /** Opens the journal, mends the store, takes a term, signs what nodes read anew, and sends the first head. */
@@ -154,22 +174,16 @@ export class Issuer {
     this.svids.readBack();
   }
 
-  async createEntry(wanted: NewEntry, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry create", subject: wanted.spiffeId, by },
-      async () => await this.entries.create(wanted),
-    );
-    this.#announcer.announce("entry.created", entry.spiffeId, { entry: entry.id });
-    return entry;
+  async createEntry(
+    wanted: NewEntry,
+    by: Operator,
+    allowed: ReadonlySet<string> = new Set(),
+  ): Promise<Entry> {
+    return await this.entryOrders.create(wanted, by, allowed);
   }
 
   async deleteEntry(id: string, by: Operator): Promise<Entry> {
-    const entry = await this.carryOut(
-      { verb: "entry delete", subject: id, by },
-      async () => await this.entries.delete(id),
-    );
-    this.#announcer.announce("entry.deleted", entry.spiffeId, { entry: id });
-    return entry;
+    return await this.entryOrders.delete({ id }, by);
   }
 
   async createToken(
@@ -213,6 +227,13 @@ export class Issuer {
       bundleChange({ trustDomain, state: this.#state, brokerPins: bus.brokerPins, authorities }),
     ]);
     await this.entries.refreshViews();
+  }
+
+  /** What verifiers of this trust domain trust as of now. */
+  bundle(): Bundle | undefined {
+    const { trustDomain } = this.#options;
+    const state = this.#state.get("bundle", bundleKey(trustDomain));
+    return state === undefined ? undefined : parseBundle(trustDomain, state.document);
   }
 
   /** Called whenever a rotation may have gone on; the returned function ends it. */

@@ -237,6 +237,8 @@ function issuedBy(action: AuditAction, at: number): readonly LedgerSvid[] {
       const of = { spiffeId, node: "", entry: "", authority, kind: "minted" as const };
       return [{ serial, ...of, issuedAt, notAfter: wholeSeconds(notAfter) }];
     }
+    // An issuer's own SVID is replaced, not revoked.
+    case "issuer-certified":
     case "svids-refused":
     case "svids-revoked":
     case "request-refused":

@@ -90,7 +90,8 @@ export class Minting {
       node: "",
       notAfter: new Date(notAfter).toISOString(),
     });
-    const bundle = authorities.trusted().map((one) => Buffer.from(one.certificate, "base64"));
+    const roots = new Set(authorities.trusted().flatMap(({ anchors }) => anchors));
+    const bundle = [...roots].map((root) => Buffer.from(root, "base64"));
     return { ...minted, chain, bundle };
   }
 

@@ -6,6 +6,7 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
+import type { AdmissionLimits } from "./admission.ts";
 import type { WitnessSettings } from "./audit-witnesses.ts";
 import type {
   AuditHistory,
@@ -47,6 +48,14 @@ export interface AttestorSettings {
   readonly x509pop: X509PopSettings | undefined;
 }
 
+/** Of any SVID: a workload's, a node's, one that is minted. */
+export function longestLifeMs(
+  settings: Pick<IssuerSettings, "maxTtlSeconds" | "nodeTtlSeconds" | "mintMaxTtlSeconds">,
+): number {
+  const { maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds } = settings;
+  return Math.max(maxTtlSeconds, nodeTtlSeconds, mintMaxTtlSeconds) * 1000;
+}
+
 export interface IssuerOptions {
   readonly trustDomain: TrustDomain;
   readonly issuer: SpiffeId;
@@ -59,6 +68,8 @@ export interface IssuerOptions {
   readonly settings: IssuerSettings;
   /** Absent: join tokens alone. */
   readonly attestors?: AttestorSettings;
+  /** Defaults to `defaultAdmission`. */
+  readonly admission?: AdmissionLimits;
   readonly journal: Journal;
   readonly store: StateStore;
   readonly broadcast: HeadBroadcast;

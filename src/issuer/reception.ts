@@ -38,7 +38,8 @@ import {
 import { fencedError, type SignedState } from "./signed-state.ts";
 import { isAhead, type Signing } from "./signing.ts";
 
-const requestKinds: Readonly<Record<string, NodeRequestKind>> = {
+/** What each kind of subject carries. */
+export const requestKinds: Readonly<Record<string, NodeRequestKind>> = {
   sign: "sign-request",
   renew: "renew-request",
   state: "state-request",

@@ -23,6 +23,7 @@ import type { Metrics } from "../kit/metrics.ts";
 import { type Change, type Page, type Stamp, type StateKind, stateKinds } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { Journal, StateStore } from "./ports.ts";
+import { StoreWrites } from "./store-writes.ts";
 
 type AnyOpened = { [K in StateKind]: Opened<K> }[StateKind];
 
@@ -43,6 +44,8 @@ export interface SignedStateOptions {
   readonly onWritten: (kinds: ReadonlySet<StateKind>) => void;
 }
 
+const entryKinds: ReadonlySet<StateKind> = new Set(["entry", "entry-page", "entry-set"]);
+
 /** An object has to fit into one message of the broker (1 MiB with headers, by default). */
 const mostObjectBytes: number = 768 * 1024;
 
@@ -54,18 +57,17 @@ const mostObjectBytes: number = 768 * 1024;
 export class SignedState {
   readonly #options: SignedStateOptions;
   readonly #objects = new Map<string, AnyOpened>();
-  /** Keys that are in the journal and not yet in the store. */
-  readonly #pending = new Set<string>();
-  /** Pages known to be in the store. */
-  #storedPages = new Set<string>();
+  readonly #writes: StoreWrites;
   #epoch = 0n;
   #term = 0n;
   #seq = 0n;
   #fenced = false;
+  #entryChanges = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: SignedStateOptions) {
     this.#options = options;
+    this.#writes = new StoreWrites({ ...options, envelope: (key) => this.envelope(key) });
   }
 
   /** Takes over what the journal and the store hold. The caller then takes a term with {@link beginTerm}. */
@@ -91,7 +93,7 @@ export class SignedState {
 
   /** Keys that are journalled but not yet where nodes read them. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#writes.pending;
   }
 
   /** From now on objects are signed under a new term, with seqs far above all that is known. */
@@ -107,6 +109,16 @@ export class SignedState {
     this.#term = highest((version) => version.term) + 1n;
     this.#seq = highest((version) => version.seq) + seqGapOfNewTerm;
     await this.change(() => [{ kind: "term", key: options.key, content: options.write }]);
+  }
+
+  /** The `seq` of the next object that is signed; holds within {@link change}'s `decide`. */
+  get nextSeq(): bigint {
+    return this.#seq + 1n;
+  }
+
+  /** Counts the objects taken over that entries are made of: what was read of them before is what there is while this stays. */
+  get entryChanges(): number {
+    return this.#entryChanges;
   }
 
   get<K extends StateKind>(kind: K, key: string): Payloads[K] | undefined {
@@ -165,7 +177,7 @@ export class SignedState {
       signed.map((object) => ({ kind: "object", key: object.payload.key, bytes: object.bytes })),
     );
     for (const object of signed) this.#adopt(object);
-    await this.#store(signed.map((object) => object.payload.key));
+    await this.#writes.write(signed.map((object) => object.payload.key));
     // Not before: a head that names what nobody can read yet makes every node ask for it in vain.
     this.#options.onWritten(new Set(signed.map((object) => object.kind)));
   }
@@ -179,7 +191,7 @@ export class SignedState {
         return;
       await this.#options.journal.append([{ kind: "object", key, bytes }]);
       this.#adopt(object);
-      await this.#store([key]);
+      await this.#writes.write([key]);
     });
   }
 
@@ -208,15 +220,9 @@ export class SignedState {
         { objects: behind.length },
         "rebuilding the store from the journal: it is behind",
       );
-    // A write that was thought to have failed may have arrived: only what is behind still waits.
-    this.#pending.clear();
-    const pages = this.#options.pages();
-    this.#storedPages = new Set(
-      pages.filter((page) => sameBytes(remote.get(page.key), page.bytes)).map((page) => page.key),
-    );
     // The index is stored again when a page of it was lost, and the page before it.
-    const lacksPages = this.#storedPages.size < pages.length;
-    await this.#store(lacksPages ? [...new Set([...behind, groupIndexKey])] : behind);
+    const lacksPages = this.#writes.lacksPages(remote);
+    await this.#writes.write(lacksPages ? [...new Set([...behind, groupIndexKey])] : behind);
   }
 
   /** Is this object of the store newer than ours? A newer term than our own means that another issuer leads. */
@@ -231,39 +237,6 @@ export class SignedState {
       this.#alarm("fenced", key, `another issuer leads with term ${version.term}`);
     }
     return order > 0;
-  }
-
-  async #store(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.#pending.add(key);
-    const prepared = keys.includes(groupIndexKey) ? this.#storePages() : undefined;
-    const results = await Promise.allSettled(
-      keys.map(async (key) => {
-        await prepared;
-        const held = this.#objects.get(key);
-        if (held !== undefined) await this.#options.store.put(key, held.bytes);
-        this.#pending.delete(key);
-      }),
-    );
-    this.#options.metrics.set("herald_issuer_objects_pending", this.#pending.size);
-    const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) {
-      throw new IssuerError(
-        "STORE_PENDING",
-        "recorded by the issuer; nodes will see it once the bus answers again (`herald doctor`)",
-        {
-          cause: failed.reason,
-        },
-      );
-    }
-  }
-
-  /** Only those that are not there yet: a change of one entry changes one page. */
-  async #storePages(): Promise<void> {
-    const pages = this.#options.pages();
-    for (const { key, bytes } of pages) {
-      if (!this.#storedPages.has(key)) await this.#options.store.put(key, bytes);
-    }
-    this.#storedPages = new Set(pages.map((page) => page.key));
   }
 
   async #sign(change: Change): Promise<AnyOpened> {
@@ -311,6 +284,7 @@ export class SignedState {
 
   #adopt(object: AnyOpened): void {
     this.#objects.set(object.payload.key, object);
+    if (entryKinds.has(object.kind)) this.#entryChanges += 1;
     if (object.kind === "epoch") this.#options.trust.revoke(object.payload.revokedKeys);
   }
 

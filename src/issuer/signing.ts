@@ -8,6 +8,7 @@ import type {
   SignResult,
 } from "../core/envelope/payloads.ts";
 import { type Entry, selectsNode } from "../core/policy/entry.ts";
+import { grantOf } from "../core/policy/grant.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { readCsr } from "../core/x509/csr.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -112,7 +113,9 @@ export class Signing {
       return refuse("ENTRY_CHANGED", `the entry is at revision ${entry.revision}`);
     try {
       const { spki } = readCsr(Buffer.from(item.csr, "base64"));
-      const { spiffeId: id, dnsNames, x509TtlSeconds: ttlSeconds } = entry;
+      const selectors = item.purpose.kind === "caller" ? item.purpose.selectors : undefined;
+      const asking = { node: traitsOf(node), selectors, now: this.#options.clock.now() };
+      const { id, dnsNames, ttlSeconds } = grantOf(entry, asking);
       return {
         ok: true,
         item,

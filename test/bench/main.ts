@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<Result>>> = {
   "rotation-to-envoy": async () => await (await import("./rotation-to-envoy.ts")).rotationToEnvoy(),
   revocation: async () => await (await import("./revocation.ts")).revocationToRefused(),
   signing: async () => await (await import("./signing.ts")).signing(),
+  entries: async () => await (await import("./entries.ts")).entries(),
   taint: async () => await (await import("./taint.ts")).taint(),
   restart: async () => await (await import("./restart.ts")).restart(),
 };

@@ -20,7 +20,7 @@ function pointTo(runtime: string, address: string): string {
 describe("the issuer is found", () => {
   test("by --admin before HERALD_ADMIN before the last `herald dev`", async () => {
     using folder = temporaryFolder();
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [] }) });
+    using admin = await fakeAdmin({ listEntries: () => ({ entries: [], nextPageToken: "" }) });
     const env = { XDG_RUNTIME_DIR: folder.path };
     pointTo(folder.path, "unix:///nonexistent/dev.sock");
     const wrong = "unix:///nonexistent/env.sock";
@@ -37,7 +37,7 @@ describe("the issuer is found", () => {
 
   test("by the pointer of `herald dev` at last, when an issuer answers there", async () => {
     using folder = temporaryFolder();
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [] }) });
+    using admin = await fakeAdmin({ listEntries: () => ({ entries: [], nextPageToken: "" }) });
     pointTo(folder.path, admin.address);
     const env = { XDG_RUNTIME_DIR: folder.path };
     expect((await herald(["entry", "list"], { env })).out).toBe(empty);
@@ -65,7 +65,7 @@ describe("a pointer that another could have written is not followed", () => {
     ["a folder that others may write", (pointer: string) => chmodSync(join(pointer, ".."), 0o777)],
   ] as const)("%s", async ([, spoil]) => {
     using folder = temporaryFolder();
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [] }) });
+    using admin = await fakeAdmin({ listEntries: () => ({ entries: [], nextPageToken: "" }) });
     spoil(pointTo(folder.path, admin.address));
     const ran = await herald(["entry", "list"], { env: { XDG_RUNTIME_DIR: folder.path } });
     expect(ran.code).toBe(1);
@@ -74,7 +74,7 @@ describe("a pointer that another could have written is not followed", () => {
 
   test("a symbolic link", async () => {
     using folder = temporaryFolder();
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [] }) });
+    using admin = await fakeAdmin({ listEntries: () => ({ entries: [], nextPageToken: "" }) });
     const pointer = devPointerPath({ env: { XDG_RUNTIME_DIR: folder.path }, uid });
     mkdirSync(join(pointer, ".."), { mode: 0o700 });
     writeFileSync(join(folder.path, "elsewhere"), admin.address, { mode: 0o600 });
@@ -85,7 +85,7 @@ describe("a pointer that another could have written is not followed", () => {
 
   test.skipIf(uid !== 0)("another user's file", async () => {
     using folder = temporaryFolder();
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [] }) });
+    using admin = await fakeAdmin({ listEntries: () => ({ entries: [], nextPageToken: "" }) });
     chownSync(pointTo(folder.path, admin.address), 65_534, 65_534);
     const ran = await herald(["entry", "list"], { env: { XDG_RUNTIME_DIR: folder.path } });
     expect(ran.code).toBe(1);

@@ -1,13 +1,14 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import { Finding_Result, type GetStatusResponse } from "../../src/wire/herald/v1/admin.ts";
-import type { CreateEntryRequest, Entry } from "../../src/wire/herald/v1/entries.ts";
+import { type CreateEntryRequest, Entry } from "../../src/wire/herald/v1/entries.ts";
 import type { CreateJoinTokenRequest } from "../../src/wire/herald/v1/nodes.ts";
 import { fakeAdmin, refusal } from "./support/fake-admin.ts";
 import { herald, noon } from "./support/run.ts";
 
 const minute = 60_000;
 const entry: Entry = {
+  ...Entry.decode(new Uint8Array()),
   id: "e1",
   revision: "7",
   spiffeId: "spiffe://example.org/web",
@@ -19,6 +20,8 @@ const entry: Entry = {
   priority: 0,
   createdAt: BigInt(noon - 3 * minute),
 };
+
+const times = { createdAt: "2026-11-22T11:57:00.000Z", expiresAt: null };
 
 const healthy: GetStatusResponse = {
   trustDomain: "example.org",
@@ -43,22 +46,25 @@ describe("entry", () => {
     using admin = await fakeAdmin({
       createEntry(request) {
         asked.push(request);
-        return { entry };
+        return { entry, warnings: [] };
       },
     });
     const line =
       "entry create --spiffe-id spiffe://example.org/web --selector unix:uid:1000 --selector unix:gid:1000 --node-label a=b=c --ttl 1h --dns-name web.internal --priority -2 --hint main";
     const ran = await herald([...line.split(" "), "--admin", admin.address]);
     expect(ran.err).toBe("");
-    expect(asked).toEqual([
+    expect(asked).toMatchObject([
       {
-        spiffeId: "spiffe://example.org/web",
-        selectors: ["unix:uid:1000", "unix:gid:1000"],
-        nodes: { ids: [], labels: new Map([["a", "b=c"]]) },
-        x509TtlSeconds: 3600,
-        dnsNames: ["web.internal"],
-        hint: "main",
-        priority: -2,
+        entry: {
+          spiffeId: "spiffe://example.org/web",
+          selectors: ["unix:uid:1000", "unix:gid:1000"],
+          nodes: { ids: [], labels: new Map([["a", "b=c"]]) },
+          x509TtlSeconds: 3600,
+          dnsNames: ["web.internal"],
+          hint: "main",
+          priority: -2,
+        },
+        allow: [],
       },
     ]);
     expect(ran.out).toBe(
@@ -75,7 +81,9 @@ priority   0
 
   test("list prints a table, or JSON with times in ISO 8601", async () => {
     const onNodes = { ...entry, id: "e22", nodes: { ids: [], labels: new Map([["role", "db"]]) } };
-    using admin = await fakeAdmin({ listEntries: () => ({ entries: [entry, onNodes] }) });
+    using admin = await fakeAdmin({
+      listEntries: () => ({ entries: [entry, onNodes], nextPageToken: "" }),
+    });
     const env = { HERALD_ADMIN: admin.address };
     const ran = await herald(["entry", "list"], { env });
     expect(ran).toEqual({
@@ -89,12 +97,8 @@ e22  spiffe://example.org/web  unix:uid:1000,unix:gid:1000  role=db  1h   0     
     const json = await herald(["entry", "list", "--json"], { env });
     expect(JSON.parse(json.out)).toEqual({
       entries: [
-        { ...entry, nodes: { ids: [], labels: {} }, createdAt: "2026-11-22T11:57:00.000Z" },
-        {
-          ...onNodes,
-          nodes: { ids: [], labels: { role: "db" } },
-          createdAt: "2026-11-22T11:57:00.000Z",
-        },
+        { ...entry, nodes: { ids: [], labels: {} }, ...times },
+        { ...onNodes, nodes: { ids: [], labels: { role: "db" } }, ...times },
       ],
     });
   });

@@ -34,9 +34,13 @@ describe("every verb", () => {
       "config check",
       "dev",
       "doctor",
+      "entry apply",
       "entry create",
       "entry delete",
+      "entry import",
       "entry list",
+      "entry show",
+      "entry update",
       "envoy bootstrap",
       "events tail",
       "fetch x509",
@@ -108,7 +112,7 @@ describe("a wrong command line ends with 2 and says what to do", () => {
     [
       "entry list --admin tcp://h:1",
       '"tcp://h:1" is not the address of a Unix socket (from --admin)',
-      "write unix:///absolute/path",
+      "write unix:///absolute/path or tls://host:port",
     ],
     [
       "fetch x509 --socket h:1",

@@ -12,6 +12,7 @@ import {
 } from "../../src/daemon/config.ts";
 import { ConfigError } from "../../src/daemon/config-error.ts";
 import { parseDuration } from "../../src/daemon/config-fields.ts";
+import { defaultAdmission } from "../../src/issuer/admission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hconfig-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -67,7 +68,14 @@ describe("a good file", () => {
         nodeSeedFile: "/etc/herald/node.nk",
       },
       enrolment: { listen: { host: "127.0.0.1", port: 8443 }, url: "https://127.0.0.1:8443" },
-      admin: { socket: join(folder, "admin.sock"), group: undefined },
+      admin: { socket: join(folder, "admin.sock"), group: undefined, tls: undefined },
+      admission: {
+        nodes: defaultAdmission,
+        enrolment: {
+          address: { perSecond: 20, burst: 200 },
+          all: { perSecond: 100, burst: 1000 },
+        },
+      },
       http: { listen: { host: "127.0.0.1", port: 0 } },
       root: "online",
       headIntervalMs: 15_000,
@@ -99,6 +107,7 @@ describe("a good file", () => {
     const text = `${issuer}  url: https://issuer.example.org/
 dir: /var/lib/herald
 admin: { socket: /run/herald/admin.sock, group: 1000 }
+admission: { nodeItems: 2000, enrolmentsFromAddress: 1 }
 http: { listen: "[::1]:9100" }
 root: offline
 headInterval: 2s
@@ -112,6 +121,10 @@ log: { level: debug }
       dir: "/var/lib/herald",
       enrolment: { url: "https://issuer.example.org" },
       admin: { socket: "/run/herald/admin.sock", group: 1000 },
+      admission: {
+        nodes: { nodeItems: { perSecond: 2000, burst: 4000 } },
+        enrolment: { address: { perSecond: 1, burst: 10 } },
+      },
       http: { listen: { host: "::1", port: 9100 } },
       root: "offline",
       headIntervalMs: 2000,

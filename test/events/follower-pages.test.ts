@@ -87,7 +87,7 @@ test("a node that lacks a page is not synced: its entries are not known to be go
   const world = new Followed();
   world.bus.put(await indexOf(1, [a]));
   await world.connected();
-  expect(world.told.at(-1)).toEqual({ shared: [], synced: false });
+  expect(world.told.at(-1)).toMatchObject({ shared: [], synced: false });
   expect(world.follower.synced).toBe(false);
   world.bus.objects.set(a.key, a.bytes);
   await world.clock.advance(500);

@@ -40,7 +40,7 @@ describe("ND-20 catch-up", () => {
       keys.manifest,
     ]);
     expect(world.follower.synced).toBe(true);
-    expect(world.told.at(-1)).toEqual({ shared: [], synced: true });
+    expect(world.told.at(-1)).toMatchObject({ shared: [], synced: true });
     for (const { key, ref } of objects) expect(world.view.versions()[key]).toEqual(ref.version);
   });
 
@@ -270,7 +270,7 @@ describe("TM-B-02 saved before it is acted upon", () => {
     await after.follower.resume(await after.store.load());
     expect(after.view.versions()).toEqual(before.view.versions());
     expect(after.view.highest).toEqual({ epoch: 1n, term: 1n, n: 5n });
-    expect(after.told).toEqual([{ shared: [], synced: false }]);
+    expect(after.told).toMatchObject([{ shared: [], synced: false }]);
     await after.connected();
     await after.object(await index(v(1, 2)));
     expect(after.metrics.counts.get("herald_node_bus_alarms_total rollback")).toBe(1);

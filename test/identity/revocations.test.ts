@@ -185,7 +185,7 @@ describe("an authority below the bundle's", () => {
     const crls = [crl(one), crl(two), crl(below)];
     const chains = { activeAuthority, intermediates: [below.der] };
     expect(publish(crls, chains)).toEqual(crls);
-    expect(revocations.crls?.intermediates).toEqual([below.der]);
+    expect(revocations.crls?.intermediates).toEqual([new Uint8Array(below.der)]);
     expect(alarms()).toEqual([]);
   });
 

@@ -6,7 +6,8 @@ import { Dev } from "../support/dev.ts";
 import { envoySkipped } from "../support/parts.ts";
 import { StartedEnvoy } from "./support/envoy.ts";
 import { buildGoSpiffe, goIsThere } from "./support/go-spiffe.ts";
-import { pySpiffe, pySpiffeClient, pythonIsThere } from "./support/py-spiffe.ts";
+import { pySpiffe, pySpiffeClient } from "./support/py-spiffe.ts";
+import { pythonIsThere } from "./support/python-env.ts";
 import { Talker } from "./support/talker.ts";
 
 /** As design.md has it, and nothing else: tests by others lean on it. */

@@ -9,7 +9,8 @@ import { present, presentDates, presentSvid } from "../support/trial-envoy.ts";
 import { type Rig, rig } from "../workload-api/support/server.ts";
 import { view } from "../workload-api/support/views.ts";
 import { buildGoSpiffe, goIsThere } from "./support/go-spiffe.ts";
-import { pySpiffe, pySpiffeClient, pythonIsThere } from "./support/py-spiffe.ts";
+import { pySpiffe, pySpiffeClient } from "./support/py-spiffe.ts";
+import { pythonIsThere } from "./support/python-env.ts";
 import { Talker } from "./support/talker.ts";
 
 const web = "spiffe://example.org/web";

@@ -13,19 +13,17 @@ function told(office: Office): readonly Told[] {
 }
 
 describe("refused requests in the audit chain", () => {
-  test("TM-N-06: a thousand of one kind are one line with their count", async () => {
+  test("TM-N-06: a hundred of one kind are one line with their count", async () => {
     const office = await openOffice();
     const node = await office.node("east");
     await office.host.issuer.nodes.records.ban(node.id);
-    for (let at = 0; at < 1000; at += 1) await node.send("ack", await node.ackRequest({}));
+    for (let at = 0; at < 100; at += 1) await node.send("ack", await node.ackRequest({}));
     await office.clock.advance(windowMs);
     expect(told(office)).toEqual([
       {
         kind: "request-refused",
         since: office.clock.now() - windowMs,
-        refused: [
-          { node: node.id, code: "NODE_BANNED", reason: "the node is banned", count: 1000 },
-        ],
+        refused: [{ node: node.id, code: "NODE_BANNED", reason: "the node is banned", count: 100 }],
         others: 0,
       },
     ]);

@@ -145,6 +145,10 @@ export class MemoryBroker {
     const asking: Passage = { to: server.member, subject, bytes: asked.bytes.slice() };
     const serve = (bytes: Uint8Array): void => {
       server.handler({ ...asked, bytes }).then((answer) => {
+        if (answer === undefined) {
+          lost();
+          return;
+        }
         const back: Passage = { to: asked.node, subject: "reply", bytes: answer.slice() };
         this.#weather.deliver(
           back,

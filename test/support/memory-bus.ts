@@ -103,7 +103,7 @@ class MemoryIssuerBus implements IssuerBus {
 
   async serve(handler: RequestHandler): Promise<Service> {
     await this.#reach();
-    const running = new Set<Promise<Uint8Array>>();
+    const running = new Set<Promise<Uint8Array | undefined>>();
     const stop = this.#bus.serve(this.#name, (request) => {
       const answer = handler(request);
       running.add(answer);

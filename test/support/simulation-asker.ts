@@ -35,6 +35,7 @@ const answers = [
   "state-reply",
   "ack-reply",
   "refused",
+  "busy",
 ] as const;
 
 /** What an issuer answered: proven, and not yet looked at. */

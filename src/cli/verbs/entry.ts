@@ -1,34 +1,37 @@
 import type { Command } from "commander";
 import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
-import type { CreateEntryRequest, Entry } from "../../wire/herald/v1/entries.ts";
+import type { Entry, ListEntriesRequest } from "../../wire/herald/v1/entries.ts";
+import { count, givenId, labels, spiffeId, trustDomain } from "../argument-parsers.ts";
 import {
-  integer,
-  labels,
-  seconds,
-  selectors,
-  spiffeId,
-  spiffeIds,
-  texts,
-} from "../argument-parsers.ts";
-import { CliError } from "../cli-error.ts";
-import { isoOrNull, printMoment, printSpan } from "../moment.ts";
-import { facts, listed, printLabels, table } from "../table.ts";
+  entryHeading,
+  entryJson,
+  entryLine,
+  entryRow,
+  shownEntry,
+  wholeEntry,
+} from "../entry-text.ts";
+import { table } from "../table.ts";
 import { addGroup, addVerb, type Shop, withAdmin } from "../verb.ts";
+import { addEntryApply } from "./entry-apply.ts";
+import { addEntryImport } from "./entry-import.ts";
+import { addEntryCreate, addEntryUpdate } from "./entry-write.ts";
 
 interface AdminOptions {
   readonly admin?: string;
   readonly json?: true;
 }
 
-interface CreateOptions extends AdminOptions {
-  readonly spiffeId: SpiffeId;
-  readonly selector: readonly string[];
-  readonly node?: readonly SpiffeId[];
+interface ListOptions extends AdminOptions {
+  readonly spiffeId?: string;
+  readonly selector?: string;
+  readonly node?: SpiffeId;
   readonly nodeLabel?: ReadonlyMap<string, string>;
-  readonly ttl?: number;
-  readonly dnsName?: readonly string[];
   readonly hint?: string;
-  readonly priority?: number;
+  readonly isAdmin?: true;
+  readonly federatesWith?: string;
+  readonly set?: string;
+  readonly limit?: number;
+  readonly pageToken?: string;
 }
 
 export function addEntry(program: Command, shop: Shop): void {
@@ -36,105 +39,64 @@ export function addEntry(program: Command, shop: Shop): void {
     name: "entry",
     description: "entries: who, on which nodes, gets which SPIFFE ID",
   });
-  addCreate(entry, shop);
+  addEntryCreate(entry, shop);
+  addShow(entry, shop);
   addList(entry, shop);
+  addEntryUpdate(entry, shop);
   addDelete(entry, shop);
+  addEntryApply(entry, shop);
+  addEntryImport(entry, shop);
 }
 
-function addCreate(entry: Command, { surroundings }: Shop): void {
+function addShow(entry: Command, { surroundings }: Shop): void {
   const verb = withAdmin(
     addVerb(entry, {
-      name: "create",
-      description: "create an entry; its Envoys have the identity some milliseconds later",
-      examples: [
-        "herald entry create --spiffe-id spiffe://example.org/web --selector unix:uid:1000",
-        "herald entry create --spiffe-id spiffe://example.org/db --selector unix:uid:70 --node-label role=db --ttl 30m --dns-name db.internal",
-      ],
+      name: "show <id>",
+      description: "show all of one entry, with the revision that `entry update` wants",
+      examples: ["herald entry show 5f1c2e"],
     }),
-  )
-    .requiredOption("--spiffe-id <id>", "the identity to give", spiffeId)
-    .requiredOption(
-      "--selector <type:value>",
-      "what the process must have; repeatable, all must hold",
-      selectors,
-    )
-    .option(
-      "--node <id>",
-      "SPIFFE ID of a node on which it holds; repeatable (default: every node)",
-      spiffeIds,
-    )
-    .option(
-      "--node-label <name=value>",
-      "label of the nodes on which it holds; repeatable, all must hold",
-      labels,
-    )
-    .option(
-      "--ttl <time>",
-      "lifetime of its X.509-SVIDs: seconds, or 90s, 10m, 24h (default: the issuer's)",
-      seconds,
-    )
-    .option("--dns-name <name>", "DNS name in its X.509-SVIDs; repeatable", texts)
-    .option("--hint <text>", "tells a program with several identities which is which")
-    .option(
-      "--priority <number>",
-      "higher ones come first among a program's identities (default: 0)",
-      integer,
-    );
-  verb.action(async () => {
-    const options = verb.opts<CreateOptions>();
-    const request = requestOf(options);
+  );
+  verb.action(async (id: string) => {
+    const { admin: flag, json } = verb.opts<AdminOptions>();
     const { withIssuer } = await import("../admin-client.ts");
-    const made = await withIssuer(
-      options.admin,
+    const { entry: found } = await withIssuer(
+      flag,
       surroundings,
-      async (admin) => await admin.createEntry(request),
+      async (admin) => await admin.getEntry({ id }),
     );
-    surroundings.out(options.json === true ? entryLine(made.entry) : shown(made.entry, "created"));
+    if (json === true || found === undefined) surroundings.out(entryLine(found));
+    else surroundings.out(wholeEntry(found, surroundings.clock.now()));
   });
-}
-
-function requestOf(options: CreateOptions): CreateEntryRequest {
-  if (options.node !== undefined && options.nodeLabel !== undefined) {
-    throw new CliError("USAGE", "--node and --node-label exclude each other", {
-      cure: "select nodes by their IDs or by their labels; for both create two entries",
-    });
-  }
-  return {
-    spiffeId: options.spiffeId,
-    selectors: options.selector,
-    nodes: { ids: options.node ?? [], labels: new Map(options.nodeLabel) },
-    x509TtlSeconds: options.ttl ?? 0,
-    dnsNames: options.dnsName ?? [],
-    hint: options.hint ?? "",
-    priority: options.priority ?? 0,
-  };
 }
 
 function addList(entry: Command, { surroundings }: Shop): void {
   const verb = withAdmin(
     addVerb(entry, {
       name: "list",
-      description: "list entries",
+      description: "list entries; what is asked for must all hold",
       examples: [
         "herald entry list",
         "herald entry list --spiffe-id spiffe://example.org/web --json",
+        "herald entry list --node spiffe://example.org/herald/node/join_token/east --limit 100",
       ],
     }),
-  ).option("--spiffe-id <id>", "only those with this identity", spiffeId);
+  )
+    .option("--spiffe-id <id>", "only those with this identity, or this template of one", givenId)
+    .option("--selector <type:value>", "only those that want this selector")
+    .option("--node <id>", "only those that hold on this node, by whatever selection", spiffeId)
+    .option("--node-label <name=value>", "only those that select nodes by it; repeatable", labels)
+    .option("--hint <text>", "only those with this hint")
+    .option("--is-admin", "only admin entries")
+    .option("--federates-with <trust domain>", "only those that are given its bundle", trustDomain)
+    .option("--set <name>", "only those of this declared set")
+    .option("--limit <number>", "at most so many, and a token for the next (default: all)", count)
+    .option("--page-token <token>", "where the list before ended");
   verb.action(async () => {
-    const {
-      admin: flag,
-      json,
-      spiffeId: wanted,
-    } = verb.opts<AdminOptions & { readonly spiffeId?: SpiffeId }>();
-    const { withIssuer } = await import("../admin-client.ts");
-    const { entries } = await withIssuer(
-      flag,
-      surroundings,
-      async (admin) => await admin.listEntries({ spiffeId: wanted ?? "" }),
-    );
-    if (json === true) {
-      surroundings.out(`${JSON.stringify({ entries: entries.map(entryJson) })}\n`);
+    const options = verb.opts<ListOptions>();
+    const { entries, next } = await listed(options, surroundings);
+    if (options.json === true) {
+      const page = next === "" ? {} : { nextPageToken: next };
+      surroundings.out(`${JSON.stringify({ entries: entries.map(entryJson), ...page })}\n`);
       return;
     }
     const now = surroundings.clock.now();
@@ -142,11 +104,45 @@ function addList(entry: Command, { surroundings }: Shop): void {
       entries.length === 0
         ? "no entries; `herald entry create` makes one\n"
         : table(
-            ["ID", "SPIFFE ID", "SELECTORS", "NODES", "TTL", "PRIORITY", "CREATED"],
+            entryHeading,
             entries.map((one) => entryRow(one, now)),
           ),
     );
+    if (next !== "") surroundings.out(`there are more: --page-token ${next}\n`);
   });
+}
+
+/** All pages, or with a limit so much of them. */
+async function listed(
+  options: ListOptions,
+  surroundings: Shop["surroundings"],
+): Promise<{ readonly entries: readonly Entry[]; readonly next: string }> {
+  const { limit = Number.POSITIVE_INFINITY, pageToken = "" } = options;
+  const { withIssuer } = await import("../admin-client.ts");
+  return await withIssuer(options.admin, surroundings, async (admin) => {
+    const entries: Entry[] = [];
+    let next = pageToken;
+    do {
+      const left = Math.min(limit - entries.length, 1000);
+      const page = await admin.listEntries({ ...requestOf(options), limit: left, pageToken: next });
+      entries.push(...page.entries);
+      next = page.nextPageToken;
+    } while (next !== "" && entries.length < limit);
+    return { entries, next };
+  });
+}
+
+function requestOf(options: ListOptions): Omit<ListEntriesRequest, "limit" | "pageToken"> {
+  return {
+    spiffeId: options.spiffeId ?? "",
+    selector: options.selector ?? "",
+    node: options.node ?? "",
+    labels: new Map(options.nodeLabel),
+    hint: options.hint ?? "",
+    admin: options.isAdmin ?? false,
+    federatesWith: options.federatesWith ?? "",
+    set: options.set ?? "",
+  };
 }
 
 function addDelete(entry: Command, { surroundings }: Shop): void {
@@ -156,59 +152,15 @@ function addDelete(entry: Command, { surroundings }: Shop): void {
       description: "delete an entry; SVIDs that were given live on until they expire",
       examples: ["herald entry delete 5f1c2e"],
     }),
-  );
+  ).option("--revision <number>", "only if nobody has changed it since (default: in any case)");
   verb.action(async (id: string) => {
-    const { admin: flag, json } = verb.opts<AdminOptions>();
+    const { admin: flag, json, revision = "" } = verb.opts<AdminOptions & { revision?: string }>();
     const { withIssuer } = await import("../admin-client.ts");
     const gone = await withIssuer(
       flag,
       surroundings,
-      async (admin) => await admin.deleteEntry({ id }),
+      async (admin) => await admin.deleteEntry({ id, revision }),
     );
-    surroundings.out(json === true ? entryLine(gone.entry) : shown(gone.entry, "deleted"));
+    surroundings.out(json === true ? entryLine(gone.entry) : shownEntry(gone.entry, "deleted"));
   });
-}
-
-function entryRow(entry: Entry, now: number): readonly string[] {
-  return [
-    entry.id,
-    entry.spiffeId,
-    listed(entry.selectors),
-    nodesOf(entry),
-    printSpan(entry.x509TtlSeconds * 1000),
-    String(entry.priority),
-    printMoment(entry.createdAt, now),
-  ];
-}
-
-function shown(entry: Entry | undefined, what: string): string {
-  if (entry === undefined) return `${what}\n`;
-  return facts([
-    [what, entry.id],
-    ["SPIFFE ID", entry.spiffeId],
-    ["selectors", listed(entry.selectors)],
-    ["nodes", nodesOf(entry)],
-    ["lifetime", `${entry.x509TtlSeconds} s`],
-    ...(entry.dnsNames.length === 0 ? [] : [["DNS names", listed(entry.dnsNames)] as const]),
-    ...(entry.hint === "" ? [] : [["hint", entry.hint] as const]),
-    ["priority", String(entry.priority)],
-  ]);
-}
-
-function nodesOf(entry: Entry): string {
-  const { ids = [], labels: wanted = new Map<string, string>() } = entry.nodes ?? {};
-  if (ids.length > 0) return listed(ids);
-  return wanted.size > 0 ? printLabels(wanted) : "all";
-}
-
-function entryLine(entry: Entry | undefined): string {
-  return `${JSON.stringify({ entry: entry === undefined ? null : entryJson(entry) })}\n`;
-}
-
-function entryJson(entry: Entry): unknown {
-  return {
-    ...entry,
-    nodes: { ids: entry.nodes?.ids ?? [], labels: Object.fromEntries(entry.nodes?.labels ?? []) },
-    createdAt: isoOrNull(entry.createdAt),
-  };
 }

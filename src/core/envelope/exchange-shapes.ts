@@ -250,6 +250,13 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
     refused: z.array(z.strictObject({ node: text, code: text, reason: text, count })).max(64),
     others: count,
   }),
+  z.strictObject({
+    kind: z.literal("issuer-certified"),
+    issuer: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    notAfter: time,
+  }),
   z.strictObject({ kind: z.literal("admin"), verb: text, subject: text, by: operator }),
   z.strictObject({
     kind: z.literal("authority"),

@@ -20,6 +20,8 @@ export interface Payloads {
   readonly "group-index": Payload.GroupIndexState;
   readonly manifest: Payload.ManifestState;
   readonly entry: Payload.EntryState;
+  readonly "entry-page": Payload.EntryPageState;
+  readonly "entry-set": Payload.EntrySetState;
   readonly token: Payload.TokenState;
   readonly "node-record": Payload.NodeRecordState;
   readonly authority: Authority.AuthorityState;
@@ -61,6 +63,8 @@ export const kinds: { readonly [K in Kind]: KindRule<K> } = {
   "group-index": { role: "control", shape: state.groupIndexState },
   manifest: { role: "control", shape: state.manifestState },
   entry: { role: "control", shape: state.entryState },
+  "entry-page": { role: "control", shape: state.entryPageState },
+  "entry-set": { role: "control", shape: state.entrySetState },
   token: { role: "control", shape: state.tokenState },
   "node-record": { role: "control", shape: state.nodeRecordState },
   authority: { role: "control", shape: state.authorityState },

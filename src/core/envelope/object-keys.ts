@@ -37,6 +37,11 @@ export function manifestKey(node: SpiffeId): string {
   return `node.${token26(node)}`;
 }
 
+/** Is it what one node reads for itself alone? */
+export function isManifestKey(key: string): boolean {
+  return key.startsWith("node.");
+}
+
 /** A page of the group index is named by its content, so that old and new pages lie beside each other. */
 export function groupPageKey(sha256: Uint8Array): string {
   return `group.${base32(sha256).slice(0, 26)}`;
@@ -45,6 +50,16 @@ export function groupPageKey(sha256: Uint8Array): string {
 /** Pages are no envelopes: the index vouches for them by hash. */
 export function isGroupPageKey(key: string): boolean {
   return key.startsWith("group.") && key !== groupIndexKey;
+}
+
+/** A declared set of entries. */
+export function entrySetKey(set: string): string {
+  return `set.${token26(set)}`;
+}
+
+/** A page of a declared set; numbers are taken anew once no set names them. */
+export function entryPageKey(set: string, place: number): string {
+  return `page.${token26(set)}-${place}`;
 }
 
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567";

@@ -85,14 +85,30 @@ export interface ManifestState extends StateObject {
   readonly node: SpiffeId;
   readonly labels: Readonly<Record<string, string>>;
   readonly banned: boolean;
-  /** Entries that name this node. */
+  /** Entries that name this node, in force from the group index of `goesWith` on. */
   readonly entries: readonly Entry[];
+  /** The version of the group index that switches them over; zeros when they are in force at once. */
+  readonly goesWith: Version;
+  /** What is in force until then. */
+  readonly before: readonly Entry[];
 }
 
 /** The issuers' own copy of an entry; nodes read views of it. */
 export interface EntryState extends StateObject {
   /** null: deleted. */
   readonly entry: Entry | null;
+}
+
+/** A page of a declared set: issuers' own copy of its entries. In force while its set names it in this version. */
+export interface EntryPageState extends StateObject {
+  readonly set: string;
+  readonly entries: readonly Entry[];
+}
+
+/** A declared set of entries: the one object that switches all of them over. */
+export interface EntrySetState extends StateObject {
+  readonly set: string;
+  readonly pages: readonly { readonly key: string; readonly version: Version }[];
 }
 
 /** A join token: its public half, so that reading it lets nobody enrol (ENR-01). */
@@ -408,6 +424,13 @@ export type AuditAction =
       readonly svids: readonly { readonly serial: string; readonly authority: string }[];
       /** null: the issuer itself, for a node that is banned. */
       readonly by: Operator | null;
+    }
+  | {
+      readonly kind: "issuer-certified";
+      readonly issuer: SpiffeId;
+      readonly serial: string;
+      readonly tbsSha256: string;
+      readonly notAfter: number;
     }
   | {
       readonly kind: "request-refused";

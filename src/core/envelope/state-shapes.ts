@@ -17,6 +17,8 @@ import {
 import type {
   BundleState,
   ControlCertificate,
+  EntryPageState,
+  EntrySetState,
   EntryState,
   EpochState,
   GroupIndexState,
@@ -30,6 +32,7 @@ import type {
   TermState,
   TokenState,
 } from "./payloads.ts";
+import { zeroVersion } from "./version.ts";
 
 /** The written shape of state objects and heads. Unknown members are refused: an old reader must not half-understand a new writer. */
 
@@ -44,16 +47,26 @@ const nodeSelection: z.ZodType<NodeSelection> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("labels"), labels }),
 ]);
 
+/** Members with a default were added after the first release: entries that were signed without them stay readable. */
 const entry: z.ZodType<Entry> = z.strictObject({
   id: token,
   revision: uint64,
   spiffeId,
+  template: text.default(""),
   nodes: nodeSelection,
   selectors: z.array(selector).min(1),
   x509TtlSeconds: z.number().int().min(1),
+  jwtTtlSeconds: z.number().int().min(1).default(300),
   dnsNames: z.array(text),
+  federatesWith: z.array(trustDomain).default([]),
   hint: z.string().max(1024),
+  admin: z.boolean().default(false),
   priority: z.number().int(),
+  allowedPeers: z.array(text).default([]),
+  expiresAt: time.default(0),
+  keepWarm: z.boolean().default(true),
+  name: z.string().max(128).default(""),
+  set: z.string().max(128).default(""),
   createdAt: time,
 });
 
@@ -113,11 +126,25 @@ export const manifestState: z.ZodType<ManifestState> = z.strictObject({
   labels,
   banned: z.boolean(),
   entries: z.array(entry),
+  goesWith: version.default(zeroVersion),
+  before: z.array(entry).default([]),
 });
 
 export const entryState: z.ZodType<EntryState> = z.strictObject({
   ...stateObject,
   entry: entry.nullable(),
+});
+
+export const entryPageState: z.ZodType<EntryPageState> = z.strictObject({
+  ...stateObject,
+  set: z.string().max(128),
+  entries: z.array(entry),
+});
+
+export const entrySetState: z.ZodType<EntrySetState> = z.strictObject({
+  ...stateObject,
+  set: z.string().max(128),
+  pages: z.array(z.strictObject({ key, version })),
 });
 
 export const tokenState: z.ZodType<TokenState> = z.strictObject({

@@ -228,7 +228,8 @@ class NatsIssuerBus implements IssuerBus {
       return;
     }
     try {
-      message.respond(await handler({ ...parsed, bytes: message.data }));
+      const answer = await handler({ ...parsed, bytes: message.data });
+      if (answer !== undefined) message.respond(answer);
     } catch (thrown) {
       // The caller retries; an unsigned error would tell it nothing that it may believe.
       this.#options.log.error({ ...parsed, reason: reasonOf(thrown) }, "a request failed");

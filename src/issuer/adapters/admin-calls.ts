@@ -4,6 +4,7 @@ import { HeraldError, reasonOf } from "../../kit/errors.ts";
 import type { Log } from "../../kit/log.ts";
 import { IssuerError, type IssuerErrorCode } from "../error.ts";
 import type { Issuer } from "../issuer.ts";
+import { errorDetails } from "./error-details.ts";
 
 /** What every service of the admin API is made of. */
 export interface AdminOptions {
@@ -34,6 +35,8 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   ENTRY_INVALID: status.INVALID_ARGUMENT,
   ENTRY_EXISTS: status.ALREADY_EXISTS,
   ENTRY_NOT_FOUND: status.NOT_FOUND,
+  ENTRY_CONFLICT: status.ABORTED,
+  FIELD_INVALID: status.INVALID_ARGUMENT,
   LABEL_INVALID: status.INVALID_ARGUMENT,
   NODE_NAME_INVALID: status.INVALID_ARGUMENT,
   NODE_NAME_TAKEN: status.ALREADY_EXISTS,
@@ -61,6 +64,12 @@ const statusOf: Readonly<Record<IssuerErrorCode, status>> = {
   MINT_INVALID: status.INVALID_ARGUMENT,
 };
 
+/** Codes that are about one member of a request only. */
+const fieldOf: Readonly<Partial<Record<IssuerErrorCode, string>>> = {
+  NODE_NAME_INVALID: "node_name",
+  NODE_NAME_TAKEN: "node_name",
+};
+
 /** Makes handlers of unary calls: who calls is found out first, and whatever is thrown becomes a gRPC status. */
 export function unaryHandler(options: AdminOptions) {
   return <Request, Response>(answer: (request: Request, by: Operator) => Promise<Response>) =>
@@ -77,15 +86,25 @@ export function unaryHandler(options: AdminOptions) {
     };
 }
 
-/** What was thrown, as gRPC tells it. */
+/** What was thrown, as gRPC tells it: a code, a sentence, and typed details of what a program may act on. */
 export function failure(thrown: unknown, log: Log): Partial<ServiceError> {
   if (thrown instanceof AdminError)
-    return { code: status.PERMISSION_DENIED, details: thrown.message };
-  if (thrown instanceof IssuerError)
-    return { code: statusOf[thrown.code], details: `${thrown.code}: ${thrown.message}` };
-  // Parsers of core say what is wrong with a field; anything else is ours.
+    return typed(status.PERMISSION_DENIED, thrown.message, { reason: "PERMISSION_DENIED" });
+  if (thrown instanceof IssuerError) {
+    const { code: reason, message, field = fieldOf[reason] } = thrown;
+    return typed(statusOf[reason], `${reason}: ${message}`, { reason, field });
+  }
+  // Parsers of core say what is wrong; anything else is ours.
   if (thrown instanceof HeraldError && /^(ID_|SELECTOR_)/.test(String(thrown.code)))
-    return { code: status.INVALID_ARGUMENT, details: thrown.message };
+    return typed(status.INVALID_ARGUMENT, thrown.message, { reason: String(thrown.code) });
   log.error({ reason: reasonOf(thrown) }, "an admin call failed");
-  return { code: status.INTERNAL, details: reasonOf(thrown) };
+  return typed(status.INTERNAL, reasonOf(thrown), { reason: "INTERNAL" });
+}
+
+function typed(
+  code: status,
+  details: string,
+  about: { readonly reason: string; readonly field?: string | undefined },
+): Partial<ServiceError> {
+  return { code, details, metadata: errorDetails({ code, message: details, ...about }) };
 }

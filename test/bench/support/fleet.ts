@@ -15,6 +15,7 @@ import {
   type CreateEntryResponse,
   type Entry,
   EntryServiceClient,
+  EntrySpec,
 } from "../../../src/wire/herald/v1/entries.ts";
 import {
   type CreateJoinTokenResponse,
@@ -62,7 +63,7 @@ export class Fleet implements AsyncDisposable {
   readonly #programs: Program[] = [];
   #admin: AdminClients | undefined;
   #issuerPrefix: readonly string[] = [];
-  #issuerPid = 0;
+  #issuer: Program | undefined;
 
   /** `issuerPrefix` is put before the issuer's command: `taskset` and its arguments. */
   static async start(
@@ -81,11 +82,20 @@ export class Fleet implements AsyncDisposable {
   }
 
   get issuerPid(): number {
-    return this.#issuerPid;
+    return this.issuer.pid;
   }
 
   get authorities(): AuthorityServiceClient {
     return this.#clients.authorities;
+  }
+
+  get entries(): EntryServiceClient {
+    return this.#clients.entries;
+  }
+
+  get issuer(): Program {
+    if (this.#issuer === undefined) throw new Error("the fleet has not started");
+    return this.#issuer;
   }
 
   get #clients(): AdminClients {
@@ -102,14 +112,10 @@ export class Fleet implements AsyncDisposable {
 
   /** Creates an entry for this user's processes on every node. */
   async createEntry(spiffeId: string): Promise<Entry> {
+    const selectors = [`unix:uid:${process.getuid?.() ?? 0}`];
     const request = {
-      spiffeId,
-      nodes: { ids: [], labels: new Map<string, string>() },
-      selectors: [`unix:uid:${process.getuid?.() ?? 0}`],
-      x509TtlSeconds: 0,
-      dnsNames: [],
-      hint: "",
-      priority: 0,
+      entry: { ...EntrySpec.decode(new Uint8Array()), spiffeId, selectors },
+      allow: [],
     };
     const { entry } = await answer<CreateEntryResponse>((done) =>
       this.#clients.entries.createEntry(request, done),
@@ -158,8 +164,7 @@ export class Fleet implements AsyncDisposable {
       args: ["-c", join(dir, "nats", "nats-server.conf")],
       isReady: (text) => text.includes("Server is ready"),
     });
-    const issuer = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
-    this.#issuerPid = issuer.pid;
+    this.#issuer = await this.#herald("issuer", join(dir, "issuer.yaml"), "issuer is ready");
     const dial = await dialUnix(`unix://${join(dir, "admin.sock")}`);
     const { target, credentials, options } = dial;
     this.#admin = {

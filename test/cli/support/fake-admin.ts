@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import {
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   Server,
@@ -20,6 +21,11 @@ export interface Script {
   readonly getStatus?: Answer<admin.GetStatusRequest, admin.GetStatusResponse>;
   readonly createEntry?: Answer<entries.CreateEntryRequest, entries.CreateEntryResponse>;
   readonly listEntries?: Answer<entries.ListEntriesRequest, entries.ListEntriesResponse>;
+  readonly getEntry?: Answer<entries.GetEntryRequest, entries.GetEntryResponse>;
+  readonly updateEntry?: Answer<entries.UpdateEntryRequest, entries.UpdateEntryResponse>;
+  readonly applyEntries?: (
+    requests: readonly entries.ApplyEntriesRequest[],
+  ) => readonly entries.ApplyEntriesResponse[];
   readonly deleteEntry?: Answer<entries.DeleteEntryRequest, entries.DeleteEntryResponse>;
   readonly createJoinToken?: Answer<nodes.CreateJoinTokenRequest, nodes.CreateJoinTokenResponse>;
   readonly listNodes?: Answer<nodes.ListNodesRequest, nodes.ListNodesResponse>;
@@ -114,7 +120,10 @@ export async function fakeAdmin(
   server.addService(entries.EntryServiceClient.service, {
     createEntry: unary(script.createEntry),
     listEntries: unary(script.listEntries),
+    getEntry: unary(script.getEntry),
+    updateEntry: unary(script.updateEntry),
     deleteEntry: unary(script.deleteEntry),
+    applyEntries: gathering(script.applyEntries),
   });
   server.addService(nodes.NodeServiceClient.service, {
     createJoinToken: unary(script.createJoinToken),
@@ -176,6 +185,25 @@ function unary<Request, Response>(
     } catch (thrown) {
       done(thrown as Partial<ServiceError>);
     }
+  };
+}
+
+/** Answers when all messages of the request have come. */
+function gathering<Request, Response>(
+  answer: ((requests: readonly Request[]) => readonly Response[]) | undefined,
+): handleBidiStreamingCall<Request, Response> {
+  return (call) => {
+    const requests: Request[] = [];
+    call.on("data", (request: Request) => requests.push(request));
+    call.on("end", () => {
+      try {
+        if (answer === undefined) throw refusal(status.UNIMPLEMENTED, "not in this script");
+        for (const message of answer(requests)) call.write(message);
+        call.end();
+      } catch (thrown) {
+        call.emit("error", thrown);
+      }
+    });
   };
 }
 

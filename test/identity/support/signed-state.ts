@@ -80,6 +80,8 @@ export const manifest: Maker<"manifest"> = async (version, bend = {}) =>
     labels: {},
     banned: false,
     entries: [],
+    goesWith: v(0, 0, 0),
+    before: [],
     ...bend,
   });
 

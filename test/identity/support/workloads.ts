@@ -38,6 +38,7 @@ export function entryOf(id: string, bend: Partial<Entry> = {}): Entry {
     selectors: [uid(id)],
     hint: "",
     priority: 0,
+    name: "",
     createdAt: 0,
     ...bend,
   };
@@ -151,6 +152,7 @@ export class Workloads {
   state(entries: readonly Entry[], bend: Partial<WorkloadState> = {}): WorkloadState {
     return {
       entries,
+      node: { id: parseSpiffeId("spiffe://example.org/herald/node/join_token/n"), labels: {} },
       bundle: this.bundle,
       crls: undefined,
       activeAuthority: this.authority.certificate.subjectKeyId ?? "",

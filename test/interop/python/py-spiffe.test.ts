@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Dev } from "../../support/dev.ts";
-import { canRunClient, pySpiffe, pySpiffeClient, pythonIsThere } from "../support/py-spiffe.ts";
+import { canRunClient, pySpiffe, pySpiffeClient } from "../support/py-spiffe.ts";
+import { pythonIsThere } from "../support/python-env.ts";
 import { Talker } from "../support/talker.ts";
 
 const identity = z.strictObject({

@@ -1,8 +1,7 @@
 import type { Operator } from "../../../src/core/envelope/payloads.ts";
-import type { Entry, NodeSelection } from "../../../src/core/policy/entry.ts";
+import type { Entry, NewEntry, NodeSelection } from "../../../src/core/policy/entry.ts";
 import { parseSelector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";
-import type { NewEntry } from "../../../src/issuer/entries.ts";
 import type { IssuerSettings } from "../../../src/issuer/options.ts";
 import { HeldClock } from "../../support/held-clock.ts";
 import type { JournalCrash } from "../../support/memory-journal.ts";

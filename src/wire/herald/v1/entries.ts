@@ -7,8 +7,10 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -16,9 +18,31 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+export const EntryChangeKind = {
+  UNSPECIFIED: 0,
+  CREATE: 1,
+  UPDATE: 2,
+  DELETE: 3,
+  /** LEFT - In the set, not declared, and left since the set is not pruned. */
+  LEFT: 4,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type EntryChangeKind = typeof EntryChangeKind[keyof typeof EntryChangeKind];
+
+export namespace EntryChangeKind {
+  export type UNSPECIFIED = typeof EntryChangeKind.UNSPECIFIED;
+  export type CREATE = typeof EntryChangeKind.CREATE;
+  export type UPDATE = typeof EntryChangeKind.UPDATE;
+  export type DELETE = typeof EntryChangeKind.DELETE;
+  export type LEFT = typeof EntryChangeKind.LEFT;
+  export type UNRECOGNIZED = typeof EntryChangeKind.UNRECOGNIZED;
+}
+
 export interface Entry {
   readonly id: string;
   readonly revision: string;
+  /** A SPIFFE ID, or a template of one: spiffe://td/{node.label.region}/{unix.user}. */
   readonly spiffeId: string;
   readonly nodes: NodeSelection | undefined;
   readonly selectors: readonly string[];
@@ -28,6 +52,46 @@ export interface Entry {
   readonly priority: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: bigint;
+  readonly jwtTtlSeconds: number;
+  readonly federatesWith: readonly string[];
+  readonly admin: boolean;
+  readonly allowedPeers: readonly string[];
+  /** Milliseconds since the epoch; 0: never. */
+  readonly expiresAt: bigint;
+  /** Signed only when a workload asks, instead of ahead of it. */
+  readonly onDemand: boolean;
+  readonly name: string;
+  /** The declared set that it belongs to; empty for one that stands by itself. */
+  readonly set: string;
+}
+
+/** What an operator says of an entry. */
+export interface EntrySpec {
+  /** A SPIFFE ID, or a template of one. */
+  readonly spiffeId: string;
+  readonly nodes:
+    | NodeSelection
+    | undefined;
+  /** All must hold. */
+  readonly selectors: readonly string[];
+  /** 0: the issuer's default. */
+  readonly x509TtlSeconds: number;
+  /** 0: the issuer's default. */
+  readonly jwtTtlSeconds: number;
+  readonly dnsNames: readonly string[];
+  /** Foreign trust domains. */
+  readonly federatesWith: readonly string[];
+  readonly hint: string;
+  readonly admin: boolean;
+  readonly priority: number;
+  /** SPIFFE IDs, or patterns that end in /*. */
+  readonly allowedPeers: readonly string[];
+  /** Milliseconds since the epoch; 0: never. */
+  readonly expiresAt: bigint;
+  /** Sign only when a workload asks, instead of ahead of it. */
+  readonly onDemand: boolean;
+  /** Names it within its set. */
+  readonly name: string;
 }
 
 /** Empty: every node. */
@@ -43,36 +107,135 @@ export interface NodeSelection_LabelsEntry {
   readonly value: string;
 }
 
+/** What the linter says of an entry that was taken nevertheless. */
+export interface LintFinding {
+  readonly rule: string;
+  readonly field: string;
+  readonly reason: string;
+  readonly cure: string;
+  /** Which entry of a declaration: its name, else its identity. */
+  readonly entry: string;
+}
+
 export interface CreateEntryRequest {
-  readonly spiffeId: string;
-  readonly nodes: NodeSelection | undefined;
-  readonly selectors: readonly string[];
-  /** 0: the issuer's default. */
-  readonly x509TtlSeconds: number;
-  readonly dnsNames: readonly string[];
-  readonly hint: string;
-  readonly priority: number;
+  readonly entry:
+    | EntrySpec
+    | undefined;
+  /** Rules of the linter to be overridden; on the audit chain. */
+  readonly allow: readonly string[];
 }
 
 export interface CreateEntryResponse {
   readonly entry: Entry | undefined;
+  readonly warnings: readonly LintFinding[];
 }
 
+export interface GetEntryRequest {
+  readonly id: string;
+}
+
+export interface GetEntryResponse {
+  readonly entry: Entry | undefined;
+}
+
+/** Every filter that is given must fit. */
 export interface ListEntriesRequest {
-  /** Only entries with this SPIFFE ID; empty for all. */
+  /** As it was given: a SPIFFE ID or a template. */
   readonly spiffeId: string;
+  readonly selector: string;
+  /** SPIFFE ID of a node on which the entry holds, by whatever selection. */
+  readonly node: string;
+  /** Labels that the entry selects nodes by. */
+  readonly labels: Map<string, string>;
+  readonly hint: string;
+  /** Only admin entries. */
+  readonly admin: boolean;
+  readonly federatesWith: string;
+  readonly set: string;
+  /** At most 1,000, which is what 0 means. */
+  readonly limit: number;
+  /** next_page_token of the page before; the filters must be the same. */
+  readonly pageToken: string;
+}
+
+export interface ListEntriesRequest_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface ListEntriesResponse {
   readonly entries: readonly Entry[];
+  /** Empty at the end. */
+  readonly nextPageToken: string;
+}
+
+export interface UpdateEntryRequest {
+  readonly id: string;
+  /** The one that the change is made of. */
+  readonly revision: string;
+  readonly entry: EntrySpec | undefined;
+  readonly allow: readonly string[];
+}
+
+export interface UpdateEntryResponse {
+  readonly entry: Entry | undefined;
+  readonly warnings: readonly LintFinding[];
 }
 
 export interface DeleteEntryRequest {
   readonly id: string;
+  /** Only if it is still at this one; empty for whatever it is at. */
+  readonly revision: string;
 }
 
 export interface DeleteEntryResponse {
   readonly entry: Entry | undefined;
+}
+
+export interface ApplyEntriesRequest {
+  /** In the first message only. */
+  readonly declaration:
+    | Declaration
+    | undefined;
+  /** Some of the entries. */
+  readonly entries: readonly EntrySpec[];
+}
+
+export interface Declaration {
+  /** Whose entries these are: an apply leaves those of other sets alone. */
+  readonly set: string;
+  /** Entries of the set that are not declared go. */
+  readonly prune: boolean;
+  /** Only tell what would be done. */
+  readonly dryRun: boolean;
+  readonly allow: readonly string[];
+}
+
+export interface ApplyEntriesResponse {
+  /** Some of what changes. */
+  readonly changes: readonly EntryChange[];
+  /** In the last message only. */
+  readonly summary: ApplySummary | undefined;
+}
+
+export interface EntryChange {
+  readonly kind: EntryChangeKind;
+  /** Empty for one that is created. */
+  readonly id: string;
+  readonly name: string;
+  readonly spiffeId: string;
+  /** What an update changes. */
+  readonly fields: readonly string[];
+}
+
+export interface ApplySummary {
+  readonly created: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly unchanged: number;
+  readonly left: number;
+  /** Of all entries together, each once. */
+  readonly warnings: readonly LintFinding[];
 }
 
 function createBaseEntry(): Entry {
@@ -87,6 +250,14 @@ function createBaseEntry(): Entry {
     hint: "",
     priority: 0,
     createdAt: 0n,
+    jwtTtlSeconds: 0,
+    federatesWith: [],
+    admin: false,
+    allowedPeers: [],
+    expiresAt: 0n,
+    onDemand: false,
+    name: "",
+    set: "",
   };
 }
 
@@ -124,6 +295,33 @@ export const Entry: MessageFns<Entry> = {
         throw new globalThis.Error("value provided for field message.createdAt of type int64 too large");
       }
       writer.uint32(80).int64(message.createdAt);
+    }
+    if (message.jwtTtlSeconds !== 0) {
+      writer.uint32(88).uint32(message.jwtTtlSeconds);
+    }
+    for (const v of message.federatesWith) {
+      writer.uint32(98).string(v!);
+    }
+    if (message.admin !== false) {
+      writer.uint32(104).bool(message.admin);
+    }
+    for (const v of message.allowedPeers) {
+      writer.uint32(114).string(v!);
+    }
+    if (message.expiresAt !== 0n) {
+      if (BigInt.asIntN(64, message.expiresAt) !== message.expiresAt) {
+        throw new globalThis.Error("value provided for field message.expiresAt of type int64 too large");
+      }
+      writer.uint32(120).int64(message.expiresAt);
+    }
+    if (message.onDemand !== false) {
+      writer.uint32(128).bool(message.onDemand);
+    }
+    if (message.name !== "") {
+      writer.uint32(138).string(message.name);
+    }
+    if (message.set !== "") {
+      writer.uint32(146).string(message.set);
     }
     return writer;
   },
@@ -221,6 +419,70 @@ export const Entry: MessageFns<Entry> = {
             message.createdAt = reader.int64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.jwtTtlSeconds = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.federatesWith.push(reader.string());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.admin = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.allowedPeers.push(reader.string());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.expiresAt = reader.int64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.onDemand = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.set = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -250,6 +512,245 @@ export const Entry: MessageFns<Entry> = {
     message.hint = object.hint ?? "";
     message.priority = object.priority ?? 0;
     message.createdAt = (object.createdAt !== undefined && object.createdAt !== null) ? BigInt(object.createdAt) : 0n;
+    message.jwtTtlSeconds = object.jwtTtlSeconds ?? 0;
+    message.federatesWith = object.federatesWith?.map((e) => e) || [];
+    message.admin = object.admin ?? false;
+    message.allowedPeers = object.allowedPeers?.map((e) => e) || [];
+    message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
+    message.onDemand = object.onDemand ?? false;
+    message.name = object.name ?? "";
+    message.set = object.set ?? "";
+    return message;
+  },
+};
+
+function createBaseEntrySpec(): EntrySpec {
+  return {
+    spiffeId: "",
+    nodes: undefined,
+    selectors: [],
+    x509TtlSeconds: 0,
+    jwtTtlSeconds: 0,
+    dnsNames: [],
+    federatesWith: [],
+    hint: "",
+    admin: false,
+    priority: 0,
+    allowedPeers: [],
+    expiresAt: 0n,
+    onDemand: false,
+    name: "",
+  };
+}
+
+export const EntrySpec: MessageFns<EntrySpec> = {
+  encode(message: EntrySpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spiffeId !== "") {
+      writer.uint32(10).string(message.spiffeId);
+    }
+    if (message.nodes !== undefined) {
+      NodeSelection.encode(message.nodes, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.selectors) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.x509TtlSeconds !== 0) {
+      writer.uint32(32).uint32(message.x509TtlSeconds);
+    }
+    if (message.jwtTtlSeconds !== 0) {
+      writer.uint32(40).uint32(message.jwtTtlSeconds);
+    }
+    for (const v of message.dnsNames) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.federatesWith) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.hint !== "") {
+      writer.uint32(66).string(message.hint);
+    }
+    if (message.admin !== false) {
+      writer.uint32(72).bool(message.admin);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(80).int32(message.priority);
+    }
+    for (const v of message.allowedPeers) {
+      writer.uint32(90).string(v!);
+    }
+    if (message.expiresAt !== 0n) {
+      if (BigInt.asIntN(64, message.expiresAt) !== message.expiresAt) {
+        throw new globalThis.Error("value provided for field message.expiresAt of type int64 too large");
+      }
+      writer.uint32(96).int64(message.expiresAt);
+    }
+    if (message.onDemand !== false) {
+      writer.uint32(104).bool(message.onDemand);
+    }
+    if (message.name !== "") {
+      writer.uint32(114).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntrySpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntrySpec() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodes = NodeSelection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.x509TtlSeconds = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.jwtTtlSeconds = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.dnsNames.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.federatesWith.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.hint = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.admin = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.priority = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.allowedPeers.push(reader.string());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.expiresAt = reader.int64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.onDemand = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EntrySpec>): EntrySpec {
+    return EntrySpec.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntrySpec>): EntrySpec {
+    const message = createBaseEntrySpec() as any;
+    message.spiffeId = object.spiffeId ?? "";
+    message.nodes = (object.nodes !== undefined && object.nodes !== null)
+      ? NodeSelection.fromPartial(object.nodes)
+      : undefined;
+    message.selectors = object.selectors?.map((e) => e) || [];
+    message.x509TtlSeconds = object.x509TtlSeconds ?? 0;
+    message.jwtTtlSeconds = object.jwtTtlSeconds ?? 0;
+    message.dnsNames = object.dnsNames?.map((e) => e) || [];
+    message.federatesWith = object.federatesWith?.map((e) => e) || [];
+    message.hint = object.hint ?? "";
+    message.admin = object.admin ?? false;
+    message.priority = object.priority ?? 0;
+    message.allowedPeers = object.allowedPeers?.map((e) => e) || [];
+    message.expiresAt = (object.expiresAt !== undefined && object.expiresAt !== null) ? BigInt(object.expiresAt) : 0n;
+    message.onDemand = object.onDemand ?? false;
+    message.name = object.name ?? "";
     return message;
   },
 };
@@ -399,32 +900,120 @@ export const NodeSelection_LabelsEntry: MessageFns<NodeSelection_LabelsEntry> = 
   },
 };
 
+function createBaseLintFinding(): LintFinding {
+  return { rule: "", field: "", reason: "", cure: "", entry: "" };
+}
+
+export const LintFinding: MessageFns<LintFinding> = {
+  encode(message: LintFinding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rule !== "") {
+      writer.uint32(10).string(message.rule);
+    }
+    if (message.field !== "") {
+      writer.uint32(18).string(message.field);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.cure !== "") {
+      writer.uint32(34).string(message.cure);
+    }
+    if (message.entry !== "") {
+      writer.uint32(42).string(message.entry);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LintFinding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLintFinding() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cure = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.entry = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LintFinding>): LintFinding {
+    return LintFinding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LintFinding>): LintFinding {
+    const message = createBaseLintFinding() as any;
+    message.rule = object.rule ?? "";
+    message.field = object.field ?? "";
+    message.reason = object.reason ?? "";
+    message.cure = object.cure ?? "";
+    message.entry = object.entry ?? "";
+    return message;
+  },
+};
+
 function createBaseCreateEntryRequest(): CreateEntryRequest {
-  return { spiffeId: "", nodes: undefined, selectors: [], x509TtlSeconds: 0, dnsNames: [], hint: "", priority: 0 };
+  return { entry: undefined, allow: [] };
 }
 
 export const CreateEntryRequest: MessageFns<CreateEntryRequest> = {
   encode(message: CreateEntryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.spiffeId !== "") {
-      writer.uint32(10).string(message.spiffeId);
+    if (message.entry !== undefined) {
+      EntrySpec.encode(message.entry, writer.uint32(10).fork()).join();
     }
-    if (message.nodes !== undefined) {
-      NodeSelection.encode(message.nodes, writer.uint32(18).fork()).join();
-    }
-    for (const v of message.selectors) {
-      writer.uint32(26).string(v!);
-    }
-    if (message.x509TtlSeconds !== 0) {
-      writer.uint32(32).uint32(message.x509TtlSeconds);
-    }
-    for (const v of message.dnsNames) {
-      writer.uint32(42).string(v!);
-    }
-    if (message.hint !== "") {
-      writer.uint32(50).string(message.hint);
-    }
-    if (message.priority !== 0) {
-      writer.uint32(56).int32(message.priority);
+    for (const v of message.allow) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -447,7 +1036,7 @@ export const CreateEntryRequest: MessageFns<CreateEntryRequest> = {
               break;
             }
 
-            message.spiffeId = reader.string();
+            message.entry = EntrySpec.decode(reader, reader.uint32());
             continue;
           }
           case 2: {
@@ -455,47 +1044,7 @@ export const CreateEntryRequest: MessageFns<CreateEntryRequest> = {
               break;
             }
 
-            message.nodes = NodeSelection.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.selectors.push(reader.string());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.x509TtlSeconds = reader.uint32();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.dnsNames.push(reader.string());
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.hint = reader.string();
-            continue;
-          }
-          case 7: {
-            if (tag !== 56) {
-              break;
-            }
-
-            message.priority = reader.int32();
+            message.allow.push(reader.string());
             continue;
           }
         }
@@ -515,27 +1064,25 @@ export const CreateEntryRequest: MessageFns<CreateEntryRequest> = {
   },
   fromPartial(object: DeepPartial<CreateEntryRequest>): CreateEntryRequest {
     const message = createBaseCreateEntryRequest() as any;
-    message.spiffeId = object.spiffeId ?? "";
-    message.nodes = (object.nodes !== undefined && object.nodes !== null)
-      ? NodeSelection.fromPartial(object.nodes)
+    message.entry = (object.entry !== undefined && object.entry !== null)
+      ? EntrySpec.fromPartial(object.entry)
       : undefined;
-    message.selectors = object.selectors?.map((e) => e) || [];
-    message.x509TtlSeconds = object.x509TtlSeconds ?? 0;
-    message.dnsNames = object.dnsNames?.map((e) => e) || [];
-    message.hint = object.hint ?? "";
-    message.priority = object.priority ?? 0;
+    message.allow = object.allow?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseCreateEntryResponse(): CreateEntryResponse {
-  return { entry: undefined };
+  return { entry: undefined, warnings: [] };
 }
 
 export const CreateEntryResponse: MessageFns<CreateEntryResponse> = {
   encode(message: CreateEntryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.entry !== undefined) {
       Entry.encode(message.entry, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.warnings) {
+      LintFinding.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -561,6 +1108,14 @@ export const CreateEntryResponse: MessageFns<CreateEntryResponse> = {
             message.entry = Entry.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(LintFinding.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -579,18 +1134,167 @@ export const CreateEntryResponse: MessageFns<CreateEntryResponse> = {
   fromPartial(object: DeepPartial<CreateEntryResponse>): CreateEntryResponse {
     const message = createBaseCreateEntryResponse() as any;
     message.entry = (object.entry !== undefined && object.entry !== null) ? Entry.fromPartial(object.entry) : undefined;
+    message.warnings = object.warnings?.map((e) => LintFinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGetEntryRequest(): GetEntryRequest {
+  return { id: "" };
+}
+
+export const GetEntryRequest: MessageFns<GetEntryRequest> = {
+  encode(message: GetEntryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetEntryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetEntryRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetEntryRequest>): GetEntryRequest {
+    return GetEntryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetEntryRequest>): GetEntryRequest {
+    const message = createBaseGetEntryRequest() as any;
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetEntryResponse(): GetEntryResponse {
+  return { entry: undefined };
+}
+
+export const GetEntryResponse: MessageFns<GetEntryResponse> = {
+  encode(message: GetEntryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entry !== undefined) {
+      Entry.encode(message.entry, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetEntryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetEntryResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entry = Entry.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetEntryResponse>): GetEntryResponse {
+    return GetEntryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetEntryResponse>): GetEntryResponse {
+    const message = createBaseGetEntryResponse() as any;
+    message.entry = (object.entry !== undefined && object.entry !== null) ? Entry.fromPartial(object.entry) : undefined;
     return message;
   },
 };
 
 function createBaseListEntriesRequest(): ListEntriesRequest {
-  return { spiffeId: "" };
+  return {
+    spiffeId: "",
+    selector: "",
+    node: "",
+    labels: new Map(),
+    hint: "",
+    admin: false,
+    federatesWith: "",
+    set: "",
+    limit: 0,
+    pageToken: "",
+  };
 }
 
 export const ListEntriesRequest: MessageFns<ListEntriesRequest> = {
   encode(message: ListEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.spiffeId !== "") {
       writer.uint32(10).string(message.spiffeId);
+    }
+    if (message.selector !== "") {
+      writer.uint32(18).string(message.selector);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    message.labels.forEach((value, key) => {
+      ListEntriesRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    if (message.hint !== "") {
+      writer.uint32(42).string(message.hint);
+    }
+    if (message.admin !== false) {
+      writer.uint32(48).bool(message.admin);
+    }
+    if (message.federatesWith !== "") {
+      writer.uint32(58).string(message.federatesWith);
+    }
+    if (message.set !== "") {
+      writer.uint32(66).string(message.set);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(72).uint32(message.limit);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(82).string(message.pageToken);
     }
     return writer;
   },
@@ -616,6 +1320,81 @@ export const ListEntriesRequest: MessageFns<ListEntriesRequest> = {
             message.spiffeId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.selector = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = ListEntriesRequest_LabelsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.labels.set(entry4.key, entry4.value);
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hint = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.admin = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.federatesWith = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.set = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -634,18 +1413,105 @@ export const ListEntriesRequest: MessageFns<ListEntriesRequest> = {
   fromPartial(object: DeepPartial<ListEntriesRequest>): ListEntriesRequest {
     const message = createBaseListEntriesRequest() as any;
     message.spiffeId = object.spiffeId ?? "";
+    message.selector = object.selector ?? "";
+    message.node = object.node ?? "";
+    message.labels = (() => {
+      const m = new Map();
+      (object.labels as Map<string, string> ?? new Map()).forEach((value, key) => {
+        if (value !== undefined) {
+          m.set(key, globalThis.String(value));
+        }
+      });
+      return m;
+    })();
+    message.hint = object.hint ?? "";
+    message.admin = object.admin ?? false;
+    message.federatesWith = object.federatesWith ?? "";
+    message.set = object.set ?? "";
+    message.limit = object.limit ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListEntriesRequest_LabelsEntry(): ListEntriesRequest_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const ListEntriesRequest_LabelsEntry: MessageFns<ListEntriesRequest_LabelsEntry> = {
+  encode(message: ListEntriesRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEntriesRequest_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEntriesRequest_LabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListEntriesRequest_LabelsEntry>): ListEntriesRequest_LabelsEntry {
+    return ListEntriesRequest_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEntriesRequest_LabelsEntry>): ListEntriesRequest_LabelsEntry {
+    const message = createBaseListEntriesRequest_LabelsEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function createBaseListEntriesResponse(): ListEntriesResponse {
-  return { entries: [] };
+  return { entries: [], nextPageToken: "" };
 }
 
 export const ListEntriesResponse: MessageFns<ListEntriesResponse> = {
   encode(message: ListEntriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.entries) {
       Entry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -671,6 +1537,14 @@ export const ListEntriesResponse: MessageFns<ListEntriesResponse> = {
             message.entries.push(Entry.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -689,18 +1563,182 @@ export const ListEntriesResponse: MessageFns<ListEntriesResponse> = {
   fromPartial(object: DeepPartial<ListEntriesResponse>): ListEntriesResponse {
     const message = createBaseListEntriesResponse() as any;
     message.entries = object.entries?.map((e) => Entry.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateEntryRequest(): UpdateEntryRequest {
+  return { id: "", revision: "", entry: undefined, allow: [] };
+}
+
+export const UpdateEntryRequest: MessageFns<UpdateEntryRequest> = {
+  encode(message: UpdateEntryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.revision !== "") {
+      writer.uint32(18).string(message.revision);
+    }
+    if (message.entry !== undefined) {
+      EntrySpec.encode(message.entry, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.allow) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateEntryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateEntryRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.entry = EntrySpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.allow.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateEntryRequest>): UpdateEntryRequest {
+    return UpdateEntryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateEntryRequest>): UpdateEntryRequest {
+    const message = createBaseUpdateEntryRequest() as any;
+    message.id = object.id ?? "";
+    message.revision = object.revision ?? "";
+    message.entry = (object.entry !== undefined && object.entry !== null)
+      ? EntrySpec.fromPartial(object.entry)
+      : undefined;
+    message.allow = object.allow?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseUpdateEntryResponse(): UpdateEntryResponse {
+  return { entry: undefined, warnings: [] };
+}
+
+export const UpdateEntryResponse: MessageFns<UpdateEntryResponse> = {
+  encode(message: UpdateEntryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entry !== undefined) {
+      Entry.encode(message.entry, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.warnings) {
+      LintFinding.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateEntryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateEntryResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entry = Entry.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(LintFinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UpdateEntryResponse>): UpdateEntryResponse {
+    return UpdateEntryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateEntryResponse>): UpdateEntryResponse {
+    const message = createBaseUpdateEntryResponse() as any;
+    message.entry = (object.entry !== undefined && object.entry !== null) ? Entry.fromPartial(object.entry) : undefined;
+    message.warnings = object.warnings?.map((e) => LintFinding.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseDeleteEntryRequest(): DeleteEntryRequest {
-  return { id: "" };
+  return { id: "", revision: "" };
 }
 
 export const DeleteEntryRequest: MessageFns<DeleteEntryRequest> = {
   encode(message: DeleteEntryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.revision !== "") {
+      writer.uint32(18).string(message.revision);
     }
     return writer;
   },
@@ -726,6 +1764,14 @@ export const DeleteEntryRequest: MessageFns<DeleteEntryRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -744,6 +1790,7 @@ export const DeleteEntryRequest: MessageFns<DeleteEntryRequest> = {
   fromPartial(object: DeepPartial<DeleteEntryRequest>): DeleteEntryRequest {
     const message = createBaseDeleteEntryRequest() as any;
     message.id = object.id ?? "";
+    message.revision = object.revision ?? "";
     return message;
   },
 };
@@ -803,6 +1850,453 @@ export const DeleteEntryResponse: MessageFns<DeleteEntryResponse> = {
   },
 };
 
+function createBaseApplyEntriesRequest(): ApplyEntriesRequest {
+  return { declaration: undefined, entries: [] };
+}
+
+export const ApplyEntriesRequest: MessageFns<ApplyEntriesRequest> = {
+  encode(message: ApplyEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.declaration !== undefined) {
+      Declaration.encode(message.declaration, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.entries) {
+      EntrySpec.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyEntriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyEntriesRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.declaration = Declaration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.entries.push(EntrySpec.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ApplyEntriesRequest>): ApplyEntriesRequest {
+    return ApplyEntriesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyEntriesRequest>): ApplyEntriesRequest {
+    const message = createBaseApplyEntriesRequest() as any;
+    message.declaration = (object.declaration !== undefined && object.declaration !== null)
+      ? Declaration.fromPartial(object.declaration)
+      : undefined;
+    message.entries = object.entries?.map((e) => EntrySpec.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeclaration(): Declaration {
+  return { set: "", prune: false, dryRun: false, allow: [] };
+}
+
+export const Declaration: MessageFns<Declaration> = {
+  encode(message: Declaration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.set !== "") {
+      writer.uint32(10).string(message.set);
+    }
+    if (message.prune !== false) {
+      writer.uint32(16).bool(message.prune);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(24).bool(message.dryRun);
+    }
+    for (const v of message.allow) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Declaration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclaration() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.set = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.prune = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.allow.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Declaration>): Declaration {
+    return Declaration.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Declaration>): Declaration {
+    const message = createBaseDeclaration() as any;
+    message.set = object.set ?? "";
+    message.prune = object.prune ?? false;
+    message.dryRun = object.dryRun ?? false;
+    message.allow = object.allow?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseApplyEntriesResponse(): ApplyEntriesResponse {
+  return { changes: [], summary: undefined };
+}
+
+export const ApplyEntriesResponse: MessageFns<ApplyEntriesResponse> = {
+  encode(message: ApplyEntriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      EntryChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.summary !== undefined) {
+      ApplySummary.encode(message.summary, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyEntriesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyEntriesResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(EntryChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.summary = ApplySummary.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ApplyEntriesResponse>): ApplyEntriesResponse {
+    return ApplyEntriesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyEntriesResponse>): ApplyEntriesResponse {
+    const message = createBaseApplyEntriesResponse() as any;
+    message.changes = object.changes?.map((e) => EntryChange.fromPartial(e)) || [];
+    message.summary = (object.summary !== undefined && object.summary !== null)
+      ? ApplySummary.fromPartial(object.summary)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEntryChange(): EntryChange {
+  return { kind: 0, id: "", name: "", spiffeId: "", fields: [] };
+}
+
+export const EntryChange: MessageFns<EntryChange> = {
+  encode(message: EntryChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.spiffeId !== "") {
+      writer.uint32(34).string(message.spiffeId);
+    }
+    for (const v of message.fields) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EntryChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEntryChange() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.fields.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EntryChange>): EntryChange {
+    return EntryChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EntryChange>): EntryChange {
+    const message = createBaseEntryChange() as any;
+    message.kind = object.kind ?? 0;
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.spiffeId = object.spiffeId ?? "";
+    message.fields = object.fields?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseApplySummary(): ApplySummary {
+  return { created: 0, updated: 0, deleted: 0, unchanged: 0, left: 0, warnings: [] };
+}
+
+export const ApplySummary: MessageFns<ApplySummary> = {
+  encode(message: ApplySummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.created !== 0) {
+      writer.uint32(8).uint32(message.created);
+    }
+    if (message.updated !== 0) {
+      writer.uint32(16).uint32(message.updated);
+    }
+    if (message.deleted !== 0) {
+      writer.uint32(24).uint32(message.deleted);
+    }
+    if (message.unchanged !== 0) {
+      writer.uint32(32).uint32(message.unchanged);
+    }
+    if (message.left !== 0) {
+      writer.uint32(40).uint32(message.left);
+    }
+    for (const v of message.warnings) {
+      LintFinding.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplySummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplySummary() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.created = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.updated = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.deleted = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unchanged = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.left = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.warnings.push(LintFinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ApplySummary>): ApplySummary {
+    return ApplySummary.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplySummary>): ApplySummary {
+    const message = createBaseApplySummary() as any;
+    message.created = object.created ?? 0;
+    message.updated = object.updated ?? 0;
+    message.deleted = object.deleted ?? 0;
+    message.unchanged = object.unchanged ?? 0;
+    message.left = object.left ?? 0;
+    message.warnings = object.warnings?.map((e) => LintFinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Which workloads get which identity. */
 export type EntryServiceService = typeof EntryServiceService;
 export const EntryServiceService = {
@@ -815,6 +2309,16 @@ export const EntryServiceService = {
     responseSerialize: (value: CreateEntryResponse): Buffer => Buffer.from(CreateEntryResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateEntryResponse => CreateEntryResponse.decode(value),
   },
+  getEntry: {
+    path: "/herald.v1.EntryService/GetEntry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetEntryRequest): Buffer => Buffer.from(GetEntryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetEntryRequest => GetEntryRequest.decode(value),
+    responseSerialize: (value: GetEntryResponse): Buffer => Buffer.from(GetEntryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetEntryResponse => GetEntryResponse.decode(value),
+  },
+  /** In pages, in an order that stays: by priority, then age, then id. */
   listEntries: {
     path: "/herald.v1.EntryService/ListEntries" as const,
     requestStream: false as const,
@@ -823,6 +2327,16 @@ export const EntryServiceService = {
     requestDeserialize: (value: Buffer): ListEntriesRequest => ListEntriesRequest.decode(value),
     responseSerialize: (value: ListEntriesResponse): Buffer => Buffer.from(ListEntriesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListEntriesResponse => ListEntriesResponse.decode(value),
+  },
+  /** Replaces all that an entry says, if nobody has changed it meanwhile. */
+  updateEntry: {
+    path: "/herald.v1.EntryService/UpdateEntry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateEntryRequest): Buffer => Buffer.from(UpdateEntryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateEntryRequest => UpdateEntryRequest.decode(value),
+    responseSerialize: (value: UpdateEntryResponse): Buffer => Buffer.from(UpdateEntryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateEntryResponse => UpdateEntryResponse.decode(value),
   },
   deleteEntry: {
     path: "/herald.v1.EntryService/DeleteEntry" as const,
@@ -833,12 +2347,35 @@ export const EntryServiceService = {
     responseSerialize: (value: DeleteEntryResponse): Buffer => Buffer.from(DeleteEntryResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteEntryResponse => DeleteEntryResponse.decode(value),
   },
+  /**
+   * Makes a set of entries as it is declared, all of it at once or not at all. The declaration comes in any number of messages, the
+   * first of which says what is to be done with it; the answer in any number, the last of which has the counts.
+   */
+  applyEntries: {
+    path: "/herald.v1.EntryService/ApplyEntries" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: ApplyEntriesRequest): Buffer => Buffer.from(ApplyEntriesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApplyEntriesRequest => ApplyEntriesRequest.decode(value),
+    responseSerialize: (value: ApplyEntriesResponse): Buffer =>
+      Buffer.from(ApplyEntriesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyEntriesResponse => ApplyEntriesResponse.decode(value),
+  },
 } as const;
 
 export interface EntryServiceServer extends UntypedServiceImplementation {
   createEntry: handleUnaryCall<CreateEntryRequest, CreateEntryResponse>;
+  getEntry: handleUnaryCall<GetEntryRequest, GetEntryResponse>;
+  /** In pages, in an order that stays: by priority, then age, then id. */
   listEntries: handleUnaryCall<ListEntriesRequest, ListEntriesResponse>;
+  /** Replaces all that an entry says, if nobody has changed it meanwhile. */
+  updateEntry: handleUnaryCall<UpdateEntryRequest, UpdateEntryResponse>;
   deleteEntry: handleUnaryCall<DeleteEntryRequest, DeleteEntryResponse>;
+  /**
+   * Makes a set of entries as it is declared, all of it at once or not at all. The declaration comes in any number of messages, the
+   * first of which says what is to be done with it; the answer in any number, the last of which has the counts.
+   */
+  applyEntries: handleBidiStreamingCall<ApplyEntriesRequest, ApplyEntriesResponse>;
 }
 
 export interface EntryServiceClient extends Client {
@@ -857,6 +2394,22 @@ export interface EntryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateEntryResponse) => void,
   ): ClientUnaryCall;
+  getEntry(
+    request: GetEntryRequest,
+    callback: (error: ServiceError | null, response: GetEntryResponse) => void,
+  ): ClientUnaryCall;
+  getEntry(
+    request: GetEntryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetEntryResponse) => void,
+  ): ClientUnaryCall;
+  getEntry(
+    request: GetEntryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetEntryResponse) => void,
+  ): ClientUnaryCall;
+  /** In pages, in an order that stays: by priority, then age, then id. */
   listEntries(
     request: ListEntriesRequest,
     callback: (error: ServiceError | null, response: ListEntriesResponse) => void,
@@ -872,6 +2425,22 @@ export interface EntryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListEntriesResponse) => void,
   ): ClientUnaryCall;
+  /** Replaces all that an entry says, if nobody has changed it meanwhile. */
+  updateEntry(
+    request: UpdateEntryRequest,
+    callback: (error: ServiceError | null, response: UpdateEntryResponse) => void,
+  ): ClientUnaryCall;
+  updateEntry(
+    request: UpdateEntryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateEntryResponse) => void,
+  ): ClientUnaryCall;
+  updateEntry(
+    request: UpdateEntryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateEntryResponse) => void,
+  ): ClientUnaryCall;
   deleteEntry(
     request: DeleteEntryRequest,
     callback: (error: ServiceError | null, response: DeleteEntryResponse) => void,
@@ -887,6 +2456,16 @@ export interface EntryServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteEntryResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Makes a set of entries as it is declared, all of it at once or not at all. The declaration comes in any number of messages, the
+   * first of which says what is to be done with it; the answer in any number, the last of which has the counts.
+   */
+  applyEntries(): ClientDuplexStream<ApplyEntriesRequest, ApplyEntriesResponse>;
+  applyEntries(options: Partial<CallOptions>): ClientDuplexStream<ApplyEntriesRequest, ApplyEntriesResponse>;
+  applyEntries(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<ApplyEntriesRequest, ApplyEntriesResponse>;
 }
 
 export const EntryServiceClient = makeGenericClientConstructor(

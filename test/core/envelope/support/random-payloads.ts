@@ -107,6 +107,13 @@ const auditAction: fc.Arbitrary<AuditAction> = fc.oneof(
     by: fc.option(operator),
   }),
   fc.record({
+    kind: fc.constant("issuer-certified" as const),
+    issuer: spiffeId,
+    serial: text,
+    tbsSha256: digest,
+    notAfter: time,
+  }),
+  fc.record({
     kind: fc.constant("request-refused" as const),
     since: time,
     refused: few(fc.record({ node: text, code: text, reason: text, count: time })),
@@ -162,7 +169,11 @@ export const randomPayloads: { readonly [K in keyof Payloads]: fc.Arbitrary<Payl
     labels,
     banned: fc.boolean(),
     entries: few(entry),
+    goesWith: version,
+    before: few(entry),
   }),
+  "entry-page": fc.record({ ...object, set: text, entries: few(entry) }),
+  "entry-set": fc.record({ ...object, set: text, pages: few(fc.record({ key, version })) }),
   entry: fc.record({ ...object, entry: fc.option(entry) }),
   token: fc.record({
     ...object,

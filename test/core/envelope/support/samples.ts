@@ -2,6 +2,8 @@ import type { Kind, Payloads } from "../../../../src/core/envelope/kinds.ts";
 import {
   bundleKey,
   controlKey,
+  entryPageKey,
+  entrySetKey,
   groupIndexKey,
   manifestKey,
   revocationsKey,
@@ -12,7 +14,7 @@ import {
 import { spkiOf } from "../../../../src/core/envelope/signers.ts";
 import type { Entry } from "../../../../src/core/policy/entry.ts";
 import { parseSelector } from "../../../../src/core/spiffe/selector.ts";
-import { parseSpiffeId } from "../../../../src/core/spiffe/spiffe-id.ts";
+import { parseSpiffeId, parseTrustDomain } from "../../../../src/core/spiffe/spiffe-id.ts";
 import { controlKeyPair, now, pin, tokenKey, trustDomain } from "./keys.ts";
 
 /** One payload of each kind. Binary members are not what they name (no certificate is one): envelopes do not look into them. */
@@ -38,10 +40,19 @@ export const entry: Entry = {
   spiffeId: parseSpiffeId("spiffe://example.org/web"),
   nodes: { kind: "labels", labels: { zone: "eu-1" } },
   selectors: [parseSelector("unix:uid:1000"), parseSelector("unix:path:/usr/bin/envoy")],
+  template: "",
   x509TtlSeconds: 3600,
+  jwtTtlSeconds: 300,
   dnsNames: ["web.example.org"],
+  federatesWith: [parseTrustDomain("partner.example")],
   hint: "internal",
+  admin: false,
   priority: 10,
+  allowedPeers: ["spiffe://example.org/db/*"],
+  expiresAt: 0,
+  keepWarm: true,
+  name: "web",
+  set: "",
   createdAt: at,
 };
 
@@ -95,6 +106,20 @@ const stateSamples = {
     labels: { zone: "eu-1" },
     banned: false,
     entries: [{ ...entry, nodes: { kind: "ids", ids: [node] } }],
+    goesWith: version,
+    before: [],
+  },
+  "entry-page": {
+    ...object,
+    key: entryPageKey("shop", 0),
+    set: "shop",
+    entries: [{ ...entry, set: "shop" }],
+  },
+  "entry-set": {
+    ...object,
+    key: entrySetKey("shop"),
+    set: "shop",
+    pages: [{ key: entryPageKey("shop", 0), version }],
   },
   entry: { ...object, key: "entry.web", entry },
   token: {
