@@ -1,4 +1,5 @@
-import type { AuditAction, AuditRecord, Operator, Purpose } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
+import type { Purpose } from "../core/envelope/payloads.ts";
 import { isoSeconds } from "./moment.ts";
 
 /** A record that was proven, with its digest. */

@@ -1,5 +1,5 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { type AdminEntry, isAdmin } from "../core/policy/admins.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { trustDomainOf } from "../core/spiffe/spiffe-id.ts";

@@ -1,6 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { type BusConnection, connectBus } from "../events/adapters/connection.ts";
 import { createIssuerBus } from "../events/adapters/issuer-bus.ts";
 import type { IssuerBus } from "../events/bus.ts";

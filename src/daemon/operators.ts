@@ -2,7 +2,7 @@ import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { accountFiles, procCredentials } from "../attest/adapters/linux-accounts.ts";
 import { attestPeer } from "../attest/attestation.ts";
 import { unixSelectors } from "../attest/unix-selectors.ts";
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { AdminError } from "../issuer/adapters/admin-calls.ts";
 import { peerOf } from "../rpc/call-peer.ts";
 import type { TlsCallers } from "../rpc/tls-callers.ts";

@@ -1,5 +1,5 @@
 import type { Server, status } from "@grpc/grpc-js";
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { certificatesToPem, toPem } from "../core/x509/pem.ts";
 import { failure } from "../issuer/adapters/admin-calls.ts";
 import type { Issuer } from "../issuer/issuer.ts";

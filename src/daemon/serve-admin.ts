@@ -1,5 +1,5 @@
 import type { Server } from "@grpc/grpc-js";
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import type { IssuerBus } from "../events/bus.ts";
 import { auditService } from "../issuer/adapters/admin-audit.ts";
 import { authorityService } from "../issuer/adapters/admin-authorities.ts";

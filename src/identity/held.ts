@@ -48,6 +48,24 @@ export function nextEnd(
   return next;
 }
 
+/** The authorities below the bundle's that the chains name, DER, each once. */
+export function intermediatesOf(held: Iterable<Held>): readonly Uint8Array[] {
+  const all = [...held].flatMap(({ svid }) => svid.chain.slice(1));
+  return [...new Map(all.map((der) => [Buffer.from(der).toString("hex"), der])).values()];
+}
+
+/** How many live, and when the first of all ends or ended. */
+export function countOf(
+  held: Iterable<Held>,
+  now: number,
+): { readonly svids: number; readonly nextExpiry: number | undefined } {
+  const ends = [...held].map(({ notAfter }) => notAfter);
+  return {
+    svids: ends.filter((end) => end > now).length,
+    nextExpiry: ends.length === 0 ? undefined : Math.min(...ends),
+  };
+}
+
 /** As acknowledgements name it. */
 export function useOf({ svid, authority, notAfter }: Held): SvidUse {
   return { serial: svid.serial, authority, until: notAfter };

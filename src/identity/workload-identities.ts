@@ -11,7 +11,7 @@ import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import { type Held, heldOf, nextEnd, servable, useOf } from "./held.ts";
+import { countOf, type Held, heldOf, intermediatesOf, nextEnd, servable, useOf } from "./held.ts";
 import type { CachedSvid, SvidCache } from "./ports.ts";
 import { askAgain, RefusedEntries } from "./refused-entries.ts";
 import { plan } from "./renewal.ts";
@@ -133,8 +133,7 @@ export class WorkloadIdentities {
 
   /** The authorities below the bundle's that the held SVIDs' chains name, DER, each once. */
   intermediates(): readonly Uint8Array[] {
-    const all = [...this.#held.values()].flatMap(({ svid }) => svid.chain.slice(1));
-    return [...new Map(all.map((der) => [Buffer.from(der).toString("hex"), der])).values()];
+    return intermediatesOf(this.#held.values());
   }
 
   /** For acknowledgements: what this node holds, and what is asked for and may come at any moment. */
@@ -148,13 +147,8 @@ export class WorkloadIdentities {
     readonly svids: number;
     readonly nextExpiry: number | undefined;
   } {
-    const ends = [...this.#held.values()].map((held) => held.notAfter);
-    const now = this.#options.clock.now();
-    return {
-      entries: this.#state.entries.length,
-      svids: ends.filter((end) => end > now).length,
-      nextExpiry: ends.length === 0 ? undefined : Math.min(...ends),
-    };
+    const { svids, nextExpiry } = countOf(this.#held.values(), this.#options.clock.now());
+    return { entries: this.#state.entries.length, svids, nextExpiry };
   }
 
   stop(): void {

@@ -1,3 +1,4 @@
+import type { AuditAction, AuditRecord } from "../core/envelope/audit-payloads.ts";
 import {
   type EnvelopeSigner,
   type Opened,
@@ -5,7 +6,7 @@ import {
   sealEnvelope,
   sealProvenParts,
 } from "../core/envelope/envelope.ts";
-import type { AuditAction, AuditPoint, AuditRecord } from "../core/envelope/payloads.ts";
+import type { AuditPoint } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";

@@ -1,4 +1,4 @@
-import type { AuditRecord, IssuedSvid } from "../core/envelope/payloads.ts";
+import type { AuditRecord, IssuedSvid } from "../core/envelope/audit-payloads.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 
 /** An SVID that the node can hold now, and the record of its issue. */

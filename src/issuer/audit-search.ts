@@ -1,5 +1,5 @@
+import type { AuditRecord } from "../core/envelope/audit-payloads.ts";
 import { claimOf } from "../core/envelope/envelope.ts";
-import type { AuditRecord } from "../core/envelope/payloads.ts";
 
 /** Which records are looked for; an empty text asks for nothing. */
 export interface AuditQuery {

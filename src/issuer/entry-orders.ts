@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { printCompactJson } from "../core/envelope/compact-json.ts";
-import type { Operator } from "../core/envelope/payloads.ts";
 import { type Entry, givenId, type NewEntry } from "../core/policy/entry.ts";
 import type { Announcer } from "./announcer.ts";
 import type { Applied, Declaration } from "./declaration.ts";

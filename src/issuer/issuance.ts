@@ -1,5 +1,5 @@
+import type { AuditAction } from "../core/envelope/audit-payloads.ts";
 import { sha256Hex } from "../core/envelope/pae.ts";
-import type { AuditAction } from "../core/envelope/payloads.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import { lintSvid } from "../core/svid/lint.ts";
 import type { Clock } from "../kit/clock.ts";

@@ -1,7 +1,7 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
-import { bundleKey, controlKey, termKey, token26 } from "../core/envelope/object-keys.ts";
-import type { IssuedSvid, Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
+import { bundleKey, controlKey, termKey } from "../core/envelope/object-keys.ts";
 import type { Entry, NewEntry } from "../core/policy/entry.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Timer } from "../kit/clock.ts";
@@ -10,9 +10,10 @@ import { resumeAcks } from "./acknowledgement-journal.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { Announcer } from "./announcer.ts";
 import { openNodes } from "./attestors.ts";
-import { AuditChain } from "./audit-chain.ts";
+import type { AuditChain } from "./audit-chain.ts";
 import { digestAt } from "./audit-reading.ts";
-import { AuditWitnesses } from "./audit-witnesses.ts";
+import { auditTrail } from "./audit-trail.ts";
+import type { AuditWitnesses } from "./audit-witnesses.ts";
 import { Authorities } from "./authorities.ts";
 import { type AuthorityMachine, authorityMachine } from "./authority-machine.ts";
 import { Entrance } from "./entrance.ts";
@@ -21,6 +22,7 @@ import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
 import { IssuedEnds } from "./issued-ends.ts";
+import { issuedNews } from "./issued-news.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
 import { type IssuerOptions, longestLifeMs } from "./options.ts";
@@ -69,7 +71,6 @@ export class Issuer {
   readonly ownSvid: OwnSvid;
   /** Where nodes' requests come in. */
   readonly reception: Entrance;
-  readonly #announced = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #tick: Timer | undefined;
   #stopped = false;
@@ -83,14 +84,8 @@ export class Issuer {
       before: (changes) => this.svids.revocations.before(changes),
       onWritten: (kinds) => this.#onWritten(kinds.has("bundle")),
     });
-    const { witnesses: settled = { everyMs: 0, witnesses: [] } } = options;
-    this.witnesses = new AuditWitnesses({ ...options, ...settled, newest: () => audit.newest });
-    const audit = new AuditChain({
-      ...options,
-      name: token26(options.issuer),
-      stream: this.witnesses.guarding(options.auditStream),
-      onRecord: (record) => this.svids.onRecord(record),
-    });
+    const { audit, witnesses } = auditTrail(options, (record) => this.svids.onRecord(record));
+    this.witnesses = witnesses;
     const authorities = new Authorities({
       ...options,
       state,
@@ -127,7 +122,7 @@ export class Issuer {
     const signing = new Signing({
       ...parts,
       issued: this.#issued,
-      onIssued: (node, svids) => this.#announceIssued(node, svids),
+      onIssued: issuedNews(announcer),
     });
     const reception = new Reception({
       ...parts,
@@ -320,21 +315,6 @@ export class Issuer {
       .catch((thrown: unknown) =>
         this.#options.log.error({ reason: reasonOf(thrown) }, "could not send a head"),
       );
-  }
-
-  /** First for this node and entry: issued; again: rotated. Services that reload on rotation listen for the latter. */
-  #announceIssued(node: SpiffeId, svids: readonly IssuedSvid[]): void {
-    for (const { spiffeId, entry, serial, notAfter } of svids) {
-      const known = `${node} ${entry}`;
-      const type = this.#announced.has(known) ? "svid.rotated" : "svid.issued";
-      this.#announced.add(known);
-      this.#announcer.announce(type, spiffeId, {
-        entry,
-        node,
-        serial,
-        notAfter: new Date(notAfter).toISOString(),
-      });
-    }
   }
 
   #scheduleTick(): void {

@@ -1,6 +1,6 @@
+import type { AuditRecord } from "../core/envelope/audit-payloads.ts";
 import { type Opened, openEnvelope } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
-import type { AuditRecord } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import { type Clock, pause } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";

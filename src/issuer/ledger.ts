@@ -1,4 +1,4 @@
-import type { AuditAction, AuditRecord } from "../core/envelope/payloads.ts";
+import type { AuditAction, AuditRecord } from "../core/envelope/audit-payloads.ts";
 import { LedgerNames } from "./ledger-names.ts";
 import {
   type LedgerQuery,
@@ -210,7 +210,7 @@ export class Ledger {
   }
 }
 
-/** The SVIDs that a record says were issued. Records of nodes from before their end was kept say too little, and those have ended by now. */
+/** The SVIDs that a record says were issued. */
 function issuedBy(action: AuditAction, at: number): readonly LedgerSvid[] {
   const issuedAt = wholeSeconds(at);
   switch (action.kind) {
@@ -226,12 +226,8 @@ function issuedBy(action: AuditAction, at: number): readonly LedgerSvid[] {
         notAfter: wholeSeconds(notAfter),
       }));
     case "node-enrolled":
-    case "node-renewed": {
-      const { node, serial, authority, notAfter } = action;
-      if (authority === undefined || notAfter === undefined) return [];
-      const of = { spiffeId: node, node, entry: "", authority, kind: "node" as const };
-      return [{ serial, ...of, issuedAt, notAfter: wholeSeconds(notAfter) }];
-    }
+    case "node-renewed":
+      return nodeSvid(action, issuedAt);
     case "svid-minted": {
       const { serial, spiffeId, authority, notAfter } = action;
       const of = { spiffeId, node: "", entry: "", authority, kind: "minted" as const };
@@ -285,4 +281,15 @@ function seconds(ms: number): number {
 
 function wholeSeconds(ms: number): number {
   return seconds(ms) * 1000;
+}
+
+/** Records from before their end was kept say too little, and those have ended by now. */
+function nodeSvid(
+  action: Extract<AuditAction, { readonly kind: "node-enrolled" | "node-renewed" }>,
+  issuedAt: number,
+): readonly LedgerSvid[] {
+  const { node, serial, authority, notAfter } = action;
+  if (authority === undefined || notAfter === undefined) return [];
+  const of = { spiffeId: node, node, entry: "", authority, kind: "node" as const };
+  return [{ serial, ...of, issuedAt, notAfter: wholeSeconds(notAfter) }];
 }

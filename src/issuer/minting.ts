@@ -1,4 +1,4 @@
-import type { Operator } from "../core/envelope/payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { isReserved, pathOf, type SpiffeId, trustDomainOf } from "../core/spiffe/spiffe-id.ts";
 import { readCsr } from "../core/x509/csr.ts";

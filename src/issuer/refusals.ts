@@ -1,4 +1,4 @@
-import type { RefusedRequests } from "../core/envelope/payloads.ts";
+import type { RefusedRequests } from "../core/envelope/audit-payloads.ts";
 import type { Clock, Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";

@@ -1,5 +1,5 @@
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { revocationsKey, revokedKey } from "../core/envelope/object-keys.ts";
-import type { Operator } from "../core/envelope/payloads.ts";
 import { spiffeSequence } from "../core/envelope/version.ts";
 import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../core/x509/certificate.ts";

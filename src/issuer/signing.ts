@@ -1,7 +1,7 @@
+import type { IssuedSvid } from "../core/envelope/audit-payloads.ts";
 import { type EnvelopeSigner, sealProvenParts } from "../core/envelope/envelope.ts";
 import type {
   HeadRef,
-  IssuedSvid,
   NodeRecordState,
   SignItem,
   SignRefusal,

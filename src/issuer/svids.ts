@@ -1,5 +1,5 @@
+import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
-import type { AuditRecord, Operator } from "../core/envelope/payloads.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { CrlReason } from "../core/x509/crl-writer.ts";
 import { reasonOf } from "../kit/errors.ts";

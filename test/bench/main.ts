@@ -7,7 +7,7 @@ import { printResult, type Result } from "./support/stats.ts";
 const benches: Readonly<Record<string, () => Promise<Result>>> = {
   "entry-to-envoy": async () => await (await import("./entry-to-envoy.ts")).entryToEnvoy(),
   "rotation-to-envoy": async () => await (await import("./rotation-to-envoy.ts")).rotationToEnvoy(),
-  revocation: async () => await (await import("./revocation.ts")).revocationToRefused(),
+  revocation: async () => await (await import("./revocation.ts")).revocation(),
   signing: async () => await (await import("./signing.ts")).signing(),
   entries: async () => await (await import("./entries.ts")).entries(),
   taint: async () => await (await import("./taint.ts")).taint(),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AuditAction } from "../../src/core/envelope/payloads.ts";
+import type { AuditAction } from "../../src/core/envelope/audit-payloads.ts";
 import { AuditChain } from "../../src/issuer/audit-chain.ts";
 import type { Journal, JournalRecord } from "../../src/issuer/ports.ts";
 import { silentLog } from "../../src/kit/log.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
+import type { AuditRecord } from "../../src/core/envelope/audit-payloads.ts";
 import { sha256Hex } from "../../src/core/envelope/pae.ts";
-import type { AuditRecord } from "../../src/core/envelope/payloads.ts";
 import type { Linted, lint, Recorded, sign } from "../../src/issuer/issuance.ts";
 import { csrOf, signItem, verdictOf } from "../support/simulation-asker.ts";
 import type { ShownRecord } from "../support/simulation-audit.ts";

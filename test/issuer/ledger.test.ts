@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AuditRecord, IssuedSvid } from "../../src/core/envelope/payloads.ts";
+import type { AuditRecord, IssuedSvid } from "../../src/core/envelope/audit-payloads.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import { Ledger } from "../../src/issuer/ledger.ts";
 import { segmentCapacity } from "../../src/issuer/ledger-segment.ts";

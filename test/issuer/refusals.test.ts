@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AuditAction } from "../../src/core/envelope/payloads.ts";
+import type { AuditAction } from "../../src/core/envelope/audit-payloads.ts";
 import { type Office, openOffice } from "./support/office.ts";
 
 const windowMs = 60_000;

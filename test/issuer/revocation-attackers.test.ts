@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { AuditRecord } from "../../src/core/envelope/audit-payloads.ts";
 import { sealEnvelope } from "../../src/core/envelope/envelope.ts";
 import { revocationsKey, revokedKey } from "../../src/core/envelope/object-keys.ts";
-import type { AuditRecord, Head } from "../../src/core/envelope/payloads.ts";
+import type { Head } from "../../src/core/envelope/payloads.ts";
 import { recordKeyOf } from "../../src/issuer/requests.ts";
 import { type Asker, csrOf, verdictOf } from "../support/simulation-asker.ts";
 import { payloadOf } from "../support/simulation-audit.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { AuditCheckpoint } from "../../src/core/envelope/audit-payloads.ts";
 import { openEnvelope, sealEnvelope } from "../../src/core/envelope/envelope.ts";
-import type { AuditCheckpoint } from "../../src/core/envelope/payloads.ts";
 import type { AuditWitness } from "../../src/issuer/audit-witnesses.ts";
 import { IssuerError } from "../../src/issuer/error.ts";
 import { signItem, verdictOf } from "../support/simulation-asker.ts";

@@ -1,5 +1,5 @@
+import type { AuditRecord } from "../../src/core/envelope/audit-payloads.ts";
 import { claimOf } from "../../src/core/envelope/envelope.ts";
-import type { AuditRecord } from "../../src/core/envelope/payloads.ts";
 import { EventsError } from "../../src/events/error.ts";
 import type { AuditStream } from "../../src/issuer/ports.ts";
 

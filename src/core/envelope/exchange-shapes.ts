@@ -1,4 +1,11 @@
 import { z } from "zod";
+import type {
+  AuditAction,
+  AuditCheckpoint,
+  AuditRecord,
+  IssuedSvid,
+  Operator,
+} from "./audit-payloads.ts";
 import {
   base64,
   count,
@@ -15,9 +22,6 @@ import {
 import type {
   Ack,
   AckReply,
-  AuditAction,
-  AuditCheckpoint,
-  AuditRecord,
   AuthorityUse,
   BusAccess,
   Busy,
@@ -25,8 +29,6 @@ import type {
   EnrolReply,
   EnrolRequest,
   HeadRef,
-  IssuedSvid,
-  Operator,
   Purpose,
   Refused,
   RenewReply,

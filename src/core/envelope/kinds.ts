@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type * as Audit from "./audit-payloads.ts";
 import type * as Authority from "./authority-payloads.ts";
 import * as exchange from "./exchange-shapes.ts";
 import type * as Payload from "./payloads.ts";
@@ -41,8 +42,8 @@ export interface Payloads {
   readonly "ack-reply": Payload.AckReply;
   readonly refused: Payload.Refused;
   readonly busy: Payload.Busy;
-  readonly "audit-record": Payload.AuditRecord;
-  readonly "audit-checkpoint": Payload.AuditCheckpoint;
+  readonly "audit-record": Audit.AuditRecord;
+  readonly "audit-checkpoint": Audit.AuditCheckpoint;
 }
 
 /** The names between prefix and suffix of a payload type. */

@@ -1,6 +1,6 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
+import type { Operator } from "../../core/envelope/audit-payloads.ts";
 import type { AuthorityState } from "../../core/envelope/authority-payloads.ts";
-import type { Operator } from "../../core/envelope/payloads.ts";
 import { parseSpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { toPem } from "../../core/x509/pem.ts";
 import type * as wire from "../../wire/herald/v1/authorities.ts";

@@ -1,5 +1,5 @@
 import { type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
-import type { Operator } from "../../core/envelope/payloads.ts";
+import type { Operator } from "../../core/envelope/audit-payloads.ts";
 import { HeraldError, reasonOf } from "../../kit/errors.ts";
 import type { Log } from "../../kit/log.ts";
 import { IssuerError, type IssuerErrorCode } from "../error.ts";

@@ -1,4 +1,5 @@
-import type { NodeRecordState, Operator } from "../../core/envelope/payloads.ts";
+import type { Operator } from "../../core/envelope/audit-payloads.ts";
+import type { NodeRecordState } from "../../core/envelope/payloads.ts";
 import { formatVersion } from "../../core/envelope/version.ts";
 import type * as wire from "../../wire/herald/v1/nodes.ts";
 import type { Issuer } from "../issuer.ts";

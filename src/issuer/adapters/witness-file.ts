@@ -1,7 +1,7 @@
 import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { AuditCheckpoint } from "../../core/envelope/audit-payloads.ts";
 import { openEnvelope } from "../../core/envelope/envelope.ts";
-import type { AuditCheckpoint } from "../../core/envelope/payloads.ts";
 import type { ControlTrust } from "../../core/envelope/trust.ts";
 import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { readIfThere } from "../../kit/adapters/durable-file.ts";

@@ -21,6 +21,11 @@ import {
   type CreateJoinTokenResponse,
   NodeServiceClient,
 } from "../../../src/wire/herald/v1/nodes.ts";
+import {
+  type RevokeSvidsRequest,
+  type RevokeSvidsResponse,
+  SvidServiceClient,
+} from "../../../src/wire/herald/v1/svids.ts";
 import { natsServerPath } from "../../support/parts.ts";
 import { Program, type ProgramOptions } from "./program.ts";
 import { type SecretsEnvoy, startSecretsEnvoy } from "./secrets-envoy.ts";
@@ -54,6 +59,7 @@ interface AdminClients {
   readonly authorities: AuthorityServiceClient;
   readonly entries: EntryServiceClient;
   readonly nodes: NodeServiceClient;
+  readonly svids: SvidServiceClient;
 }
 
 /** nats-server, an issuer and node daemons, each a process of its own, as `herald dev` runs them; ended and removed on dispose. */
@@ -130,6 +136,20 @@ export class Fleet implements AsyncDisposable {
     return await answer((done) => this.#clients.nodes.createJoinToken(request, done));
   }
 
+  /** Resolves with the issuer's answer: recorded, and in a CRL where nodes read it. */
+  async revoke(serial: string): Promise<void> {
+    const request: RevokeSvidsRequest = {
+      target: { $case: "serial", value: serial },
+      reason: "keyCompromise",
+      authority: "",
+      notAfter: 0n,
+    };
+    const { unenforced } = await answer<RevokeSvidsResponse>((done) =>
+      this.#clients.svids.revokeSvids(request, done),
+    );
+    if (unenforced.length > 0) throw new Error("no CRL says so");
+  }
+
   /** An Envoy at a node, which has asked for these SVIDs and the bundle when this resolves. */
   async addEnvoy(name: string, node: FleetNode, svids: readonly string[]): Promise<SecretsEnvoy> {
     const configFile = join(this.folder, `${name}.json`);
@@ -141,8 +161,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { authorities, entries, nodes } = this.#admin ?? {};
-    for (const client of [authorities, entries, nodes]) client?.close();
+    const { authorities, entries, nodes, svids } = this.#admin ?? {};
+    for (const client of [authorities, entries, nodes, svids]) client?.close();
     for (const program of this.#programs.toReversed()) await program.stop();
     rmSync(this.folder, { recursive: true, force: true });
     folders.delete(this.folder);
@@ -171,6 +191,7 @@ export class Fleet implements AsyncDisposable {
       authorities: new AuthorityServiceClient(target, credentials, options),
       entries: new EntryServiceClient(target, credentials, options),
       nodes: new NodeServiceClient(target, credentials, options),
+      svids: new SvidServiceClient(target, credentials, options),
     };
     for (const name of nodes) await this.#addNode(name);
   }

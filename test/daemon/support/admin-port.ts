@@ -4,7 +4,7 @@ import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { onTestFinished } from "vitest";
 import type { Bundle } from "../../../src/core/bundle/bundle.ts";
-import type { Operator } from "../../../src/core/envelope/payloads.ts";
+import type { Operator } from "../../../src/core/envelope/audit-payloads.ts";
 import type { AdminEntry } from "../../../src/core/policy/admins.ts";
 import { certificatesToPem, toPem } from "../../../src/core/x509/pem.ts";
 import type { AdminRules } from "../../../src/daemon/admin-callers.ts";

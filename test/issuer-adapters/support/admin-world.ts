@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Server, ServiceError } from "@grpc/grpc-js";
-import type { Operator } from "../../../src/core/envelope/payloads.ts";
+import type { Operator } from "../../../src/core/envelope/audit-payloads.ts";
 import { authorityService } from "../../../src/issuer/adapters/admin-authorities.ts";
 import { AdminError, type AdminOptions } from "../../../src/issuer/adapters/admin-calls.ts";
 import { entryService } from "../../../src/issuer/adapters/admin-entries.ts";

@@ -1,4 +1,4 @@
-import type { Operator } from "../../../src/core/envelope/payloads.ts";
+import type { Operator } from "../../../src/core/envelope/audit-payloads.ts";
 import type { Entry, NewEntry, NodeSelection } from "../../../src/core/policy/entry.ts";
 import { parseSelector } from "../../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe/spiffe-id.ts";

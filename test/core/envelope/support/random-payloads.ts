@@ -1,6 +1,7 @@
 import fc from "fast-check";
+import type { AuditAction } from "../../../../src/core/envelope/audit-payloads.ts";
 import type { Payloads } from "../../../../src/core/envelope/kinds.ts";
-import type { AuditAction, SignResult } from "../../../../src/core/envelope/payloads.ts";
+import type { SignResult } from "../../../../src/core/envelope/payloads.ts";
 import {
   base64,
   digest,
