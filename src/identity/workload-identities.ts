@@ -219,10 +219,8 @@ export class WorkloadIdentities {
       this.#backoff.reset();
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
-      if (fresh.length > 0) {
-        const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
-        log.info({ svids: fresh.length, ids }, "SVIDs issued");
-      }
+      const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
+      if (ids.length > 0) log.info({ svids: fresh.length, ids }, "SVIDs issued");
     } catch (thrown) {
       metrics.increment("herald_node_sign_failures_total");
       this.#notBefore = clock.now() + this.#backoff.next();
