@@ -211,19 +211,16 @@ export class WorkloadIdentities {
     const { log, metrics, clock } = this.#options;
     const askedUnder = this.#state.activeAuthority;
     this.authorities.asks(due, askedUnder, clock.now());
+    let fresh: readonly CachedSvid[] = [];
     try {
-      const fresh = await this.#askFor(due);
+      fresh = await this.#askFor(due);
       if (fresh.length > 0) await this.#options.cache.save(fresh);
       for (const svid of fresh) this.#keep(svid, askedUnder);
       this.#backoff.reset();
       this.#notBefore = 0;
       this.#refused.answered(due, new Set(fresh.map((svid) => svid.entry)));
-      if (fresh.length > 0) {
-        const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
-        log.info({ svids: fresh.length, ids }, "SVIDs issued");
-        this.#tellWatchers();
-        this.#options.onChange();
-      }
+      const ids = fresh.slice(0, 5).map((svid) => svid.spiffeId);
+      if (ids.length > 0) log.info({ svids: fresh.length, ids }, "SVIDs issued");
     } catch (thrown) {
       metrics.increment("herald_node_sign_failures_total");
       this.#notBefore = clock.now() + this.#backoff.next();
@@ -235,7 +232,11 @@ export class WorkloadIdentities {
       this.#signing = false;
       this.authorities.answered(clock.now());
     }
+    // The next batch's keys are made, on other threads, while this one's SVIDs are handed out.
     this.#replan();
+    if (fresh.length === 0) return;
+    this.#tellWatchers();
+    this.#options.onChange();
   }
 
   async #askFor(due: readonly Entry[]): Promise<readonly CachedSvid[]> {

@@ -2,7 +2,9 @@ import type { Bundle } from "../core/bundle/bundle.ts";
 import { checkServable, checkServableBundle } from "../core/svid/check.ts";
 import { checkServableCrls } from "../core/svid/check-crls.ts";
 import type { StaleCrls } from "../core/svid/crl-cover.ts";
-import type { CrlSet } from "../core/svid/workload-view.ts";
+import type { VerifiedSvid } from "../core/svid/verify.ts";
+import type { CrlSet, X509Svid } from "../core/svid/workload-view.ts";
+import type { Certificate } from "../core/x509/certificate.ts";
 import type { Clock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { type Log, silentLog } from "../kit/log.ts";
@@ -21,10 +23,37 @@ export interface ServableOptions {
 /** The checks of core, as this room asks for them: a reason instead of an error, for a stream that waits and goes on. */
 export function servableCheck(clock: Clock, options: ServableOptions = {}): ServableCheck {
   return {
-    svid: (svid, own) => faultOf(() => checkServable(svid, own, clock.now())),
+    svid: svidCheck(clock),
     bundle: (bundle) => faultOf(() => checkServableBundle(bundle)),
     crls: crlCheck(clock, options),
   };
+}
+
+/**
+ * Looks once at each SVID. A bundle that comes later and still holds the anchor that it was proven by changes nothing but its dates: a change of
+ * trust must not cost a node all its signatures.
+ */
+function svidCheck(clock: Clock): ServableCheck["svid"] {
+  const passed = new WeakMap<X509Svid, VerifiedSvid>();
+  return (svid, own) =>
+    faultOf(() => {
+      const now = clock.now();
+      // Of longer chains not every certificate is at hand.
+      const before = svid.chain.length > 2 ? undefined : passed.get(svid);
+      const stillHolds =
+        before !== undefined &&
+        holdsAnchor(own, before.anchor) &&
+        [before.leaf, before.authority, before.anchor].every(
+          ({ notBefore, notAfter }) => notBefore <= now && now < notAfter,
+        );
+      if (stillHolds) checkServableBundle(own);
+      else passed.set(svid, checkServable(svid, own, now));
+    });
+}
+
+function holdsAnchor({ x509Authorities }: Bundle, { der }: Certificate): boolean {
+  const wanted = Buffer.from(der.buffer, der.byteOffset, der.byteLength);
+  return x509Authorities.some((one) => wanted.equals(one));
 }
 
 /** Looks once at each set beside each bundle, and again when the time has come at which the verdict may change. */

@@ -41,3 +41,15 @@ test("SDS-05 with core's checks behind it the catalogue serves what is good and 
   ]);
   expect(find("default", { ...svid, privateKey: otherKey })).toBe("absent");
 });
+
+test("SDS-05 an SVID that passed is held against the next bundle, and against the clock", () => {
+  const time = { now: noon };
+  const check = servableCheck({ now: () => time.now, after: () => ({ cancel: () => {} }) });
+  const other = makeAuthority();
+  expect(check.svid(svid, bundle)).toBeUndefined();
+  expect(check.svid(svid, makeBundle("example.org", [other, root], 2n))).toBeUndefined();
+  expect(check.svid(svid, makeBundle("example.org", [other], 3n))).toMatch(/./);
+  expect(check.svid(svid, makeBundle("example.org", [], 4n))).toMatch(/./);
+  time.now = noon + 2 * hour;
+  expect(check.svid(svid, makeBundle("example.org", [other, root], 5n))).toMatch(/./);
+});

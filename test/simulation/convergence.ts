@@ -21,8 +21,8 @@ export async function differences(world: World): Promise<readonly string[]> {
   if (running === undefined) return ["no issuer"];
   const left: string[] = [];
   if (running.status().pending > 0) left.push("objects are not in the store");
-  const rotation = running.rotation.progress();
-  if (rotation.step !== "done") left.push(`rotation: ${JSON.stringify(rotation)}`);
+  if (running.rotation.running() !== undefined)
+    left.push(`rotation: ${JSON.stringify(running.rotation.progress())}`);
   for (const node of world.nodes) left.push(...(await viewDiffers(world, node)));
   for (const envoy of world.envoys) if (!envoy.dead) left.push(...envoyDiffers(world, envoy));
   return left;

@@ -19,6 +19,7 @@ const operations: readonly Operation[] = [
   { name: "create", weight: 14, run: create },
   { name: "delete", weight: 5, run: remove },
   { name: "rotate", weight: 6, run: rotate },
+  { name: "order about authorities", weight: 6, run: orderAuthorities },
   {
     name: "wait seconds",
     weight: 14,
@@ -185,6 +186,28 @@ async function rotate({ issuer, trace }: World): Promise<void> {
   const order = issuer.running?.rotate({ kind: "unix", uid: 0, pid: 1 });
   // Refused while one is under way, or not to be recorded: the story goes on.
   await settled(order?.catch(() => trace.push("no rotation")));
+}
+
+/** Any of the single verbs, on any authority; most do not fit, and are refused. */
+async function orderAuthorities({ issuer, trace }: World, random: SeededRandom): Promise<void> {
+  const { running } = issuer;
+  if (running === undefined) return;
+  const { ca, rotation, authorities } = running;
+  const id = random.pick(authorities.list())?.authority ?? "";
+  const by = "the story";
+  const orders: readonly (() => Promise<unknown>)[] = [
+    () => ca.orders.prepare(by),
+    () => ca.orders.activate("", by),
+    () => ca.orders.taint(id, by),
+    () => ca.orders.revoke(id, by),
+    () => ca.orders.prune(by),
+    () => rotation.pause(),
+    () => rotation.resume(),
+    () => rotation.abort(by),
+  ];
+  const at = random.below(orders.length);
+  const order = orders[at]?.();
+  await settled(order?.catch(() => trace.push(`order ${at} refused`)));
 }
 
 /** Until it ends, or the issuer that was to answer is dead. */

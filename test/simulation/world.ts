@@ -179,6 +179,8 @@ export class World {
     await this.ensureNodes();
     await this.reconnect(100);
     await this.ensureIssuer();
+    // A pause is an operator's, and ends with one.
+    await this.issuer.running?.rotation.resume().catch(() => undefined);
     for (const envoy of this.envoys) envoy.connect();
   }
 

@@ -31,6 +31,9 @@ export function checkServable(
   return verified;
 }
 
+// A field of values that are not ours, and goes with them: one bundle goes beside a thousand SVIDs, and what it holds does not change.
+const servable = new WeakSet<Bundle>();
+
 /**
  * Everything that must hold before a bundle goes to an Envoy as a validation context: with an empty one Envoy takes any
  * certificate (EF-26), with a broken one it refuses the update (EF-41).
@@ -40,6 +43,7 @@ export function checkServableBundle(bundle: Bundle | undefined): void {
   if (bundle === undefined) {
     throw new SvidError("SVID_BUNDLE_MISSING", "bundle: has not come yet; wait for the first one");
   }
+  if (servable.has(bundle)) return;
   if (bundle.x509Authorities.length === 0) {
     throw new SvidError(
       "SVID_BUNDLE_EMPTY",
@@ -54,6 +58,7 @@ export function checkServableBundle(bundle: Bundle | undefined): void {
       );
     }
   }
+  servable.add(bundle);
 }
 
 /** What the node says about an SVID decides when it is renewed and acknowledged, so it must be what the leaf says. */

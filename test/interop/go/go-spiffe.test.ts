@@ -55,12 +55,21 @@ describe.skipIf(!goIsThere())("go-spiffe (needs go)", () => {
     expect(refreshHint).toBeGreaterThan(0);
   });
 
-  test("mutual TLS between two X509Sources: no handshake fails through a CA rotation", async () => {
+  test("mutual TLS between two X509Sources: no handshake fails through a CA rotation, to the old root's removal and beyond", async () => {
     await using server = client("serve", "-id", api, "-peer", web);
     const { addr } = await server.next(listening);
     await using caller = client("call", "-id", web, "-peer", api, "-addr", addr);
     expect(await caller.next(begun)).toEqual({ begun: true });
     await dev.mustHerald("ca", "rotate", "--json");
+    const { authorities } = JSON.parse(await dev.mustHerald("ca", "list", "--json")) as {
+      readonly authorities: readonly { readonly status: string }[];
+    };
+    expect(authorities.map(({ status }) => status).toSorted()).toEqual(["active", "revoked"]);
+    // One that never saw the old root is believed by those that cannot say that they let go of it, and believes them.
+    await using late = client("call", "-id", web, "-peer", api, "-addr", addr);
+    expect(await late.next(begun)).toEqual({ begun: true });
+    late.end();
+    expect((await late.next(called)).failures).toEqual([]);
     caller.end();
     const { handshakes, failures, own, theirs } = await caller.next(called);
     expect(failures).toEqual([]);
