@@ -1,6 +1,7 @@
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { eventually } from "../../demo/eventually.ts";
 import { heraldMain } from "../../demo/fleet.ts";
 import { freePort } from "../../demo/ports.ts";
@@ -55,9 +56,13 @@ test("TM-X-01: the issuer's admin port takes orders from an administrator's SVID
   });
 });
 
+const told = z.object({ id: z.string(), revision: z.string(), admin: z.boolean() });
+
 /** The one entry that a command told of. */
-function entryIn({ stdout, stderr }: Ended): { readonly id: string; readonly revision: string } {
+function entryIn({ stdout, stderr }: Ended): z.infer<typeof told> {
   expect(stdout, stderr).not.toBe("");
-  const told = JSON.parse(stdout);
-  return told.entry ?? told.entries[0];
+  const answer = z
+    .union([z.object({ entry: told }), z.object({ entries: z.tuple([told]) })])
+    .parse(JSON.parse(stdout));
+  return "entry" in answer ? answer.entry : answer.entries[0];
 }

@@ -67,7 +67,8 @@ describe.skipIf(!goIsThere())("grpcurl (needs go)", () => {
   });
 
   test("a refusal comes with its field", async () => {
-    const request = '{"spiffe_id": "spiffe://example.org/herald/x", "selectors": ["unix:uid:1"]}';
+    const request =
+      '{"entry": {"spiffe_id": "spiffe://example.org/herald/x", "selectors": ["unix:uid:1"]}}';
     const { status, stderr } = await ask(
       `-plaintext|-unix|-format-error|-d|${request}|/run/herald/admin.sock|herald.v1.EntryService/CreateEntry`.split(
         "|",
@@ -115,10 +116,8 @@ describe.skipIf(!pythonIsThere())(
     });
 
     test("reads which field is at fault, and why", async () => {
-      const request = JSON.stringify({
-        spiffe_id: "spiffe://example.org/x",
-        selectors: ["nonsense"],
-      });
+      const entry = { spiffe_id: "spiffe://example.org/x", selectors: ["nonsense"] };
+      const request = JSON.stringify({ entry });
       expect(await ask("call", "herald.v1.EntryService/CreateEntry", request)).toEqual({
         code: "INVALID_ARGUMENT",
         reason: "FIELD_INVALID",
