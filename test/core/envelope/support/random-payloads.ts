@@ -36,7 +36,9 @@ const hex = fc.constantFrom("", "00ff", "ab".repeat(20));
 const someHex = fc.constantFrom("00ff", "ab".repeat(20));
 const step = fc.constantFrom("prepare", "reissue", "remove", "done", "aborted");
 const passedWhy = fc.constantFrom("lost", "by hand", "forced", "out of time");
-const sequences = fc.dictionary(trustDomain, uint64, { maxKeys: 2, noNullPrototype: true });
+// A member of this name is refused by every reader; compact-json has its own test.
+const memberDomain = trustDomain.filter((name) => name !== "__proto__");
+const sequences = fc.dictionary(memberDomain, uint64, { maxKeys: 2, noNullPrototype: true });
 
 const signResult: fc.Arbitrary<SignResult> = fc.oneof(
   fc.record({ ok: fc.constant(true as const), entry: token, chain }),
