@@ -67,7 +67,7 @@ SVID ends     in 1h (2026-11-22T13:00:00Z)
 key           c1
 retired keys  1
 acknowledged  1s ago (2026-11-22T11:59:59Z)
-SVIDs of      ab: 3, the last until in 1h (2026-11-22T13:00:00Z)
+SVIDs of      ab: 3, the last ends in 1h (2026-11-22T13:00:00Z)
 consumer      envoy? (sds, connected) refused ROOTCA: bad
 applied       bundle.x 1.2.3
 `);
@@ -116,8 +116,14 @@ applied       bundle.x 1.2.3
       evictNode: () => ({ node }),
     });
     const env = { HERALD_ADMIN: admin.address };
-    expect((await herald(["node", "ban", "a"], { env })).out).toBe(`banned  ${node.spiffeId}\n`);
-    expect((await herald(["node", "evict", "a"], { env })).out).toBe(`evicted  ${node.spiffeId}\n`);
+    const revoked = `What it holds is revoked: \`herald svid list --revoked --node ${node.spiffeId}\`.\n`;
+    for (const [verb, done] of [
+      ["ban", "banned"],
+      ["evict", "evicted"],
+    ] as const) {
+      const { out } = await herald(["node", verb, "a"], { env });
+      expect(out).toBe(`${done}  ${node.spiffeId}\n${revoked}`);
+    }
     const json = JSON.parse((await herald(["node", "ban", "a", "--json"], { env })).out) as unknown;
     expect(json).toMatchObject({ banned: { spiffeId: node.spiffeId, banned: true } });
   });

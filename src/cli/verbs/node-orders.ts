@@ -55,7 +55,7 @@ function addOrder(
     surroundings.out(
       json === true
         ? `${JSON.stringify({ [order.done]: told === undefined ? null : nodeJson(told) })}\n`
-        : `${order.done}  ${told?.spiffeId ?? id}\n`,
+        : `${order.done}  ${told?.spiffeId ?? id}\nWhat it holds is revoked: \`herald svid list --revoked --node ${told?.spiffeId ?? id}\`.\n`,
     );
   });
 }
@@ -144,7 +144,7 @@ function detailText(told: GetNodeResponse, now: number): string {
       ({ subjectKeyId, svids, until }) =>
         [
           "SVIDs of",
-          `${subjectKeyId}: ${svids}, the last until ${printMoment(until, now)}`,
+          `${subjectKeyId}: ${svids}, the last ends ${printMoment(until, now)}`,
         ] as const,
     ),
     ...consumers.map(
