@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { parseSelector } from "../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
+import { MemoryJournal } from "../support/memory-journal.ts";
 import { signItem } from "../support/simulation-asker.ts";
+import { quiet } from "../support/simulation-quiet.ts";
 import { enrolMachine, machine, machineOffice, operatorCa, textOf } from "./support/machine.ts";
 import { newEntry, type Office, openOffice, operator } from "./support/office.ts";
+import { hourMs, published } from "./support/rotating.ts";
 
 /** What one part of the issuer promises, and another could break. */
 
@@ -64,5 +67,28 @@ describe("TM-N-01: labels", () => {
     await enrolMachine(office, machine(ca, "web-1", { uris: [] }));
     const [after] = office.host.issuer.nodes.list();
     expect(after?.labels).toEqual({});
+  });
+});
+
+describe("INV-6: a root with a live SVID below it stays", () => {
+  test("also when the journal has forgotten the SVID and its node is gone: the audit stream has not", async () => {
+    const office = await openOffice({ nodeTtlSeconds: 600 });
+    const { host, clock } = office;
+    const node = await office.node("east");
+    const web = await office.entry("/web");
+    await node.send("sign-request", await node.signRequest([await signItem(web)]));
+    await office.entry("/other");
+    host.kill();
+    // As a compaction leaves it: the newest records alone.
+    const { disk } = host.journal;
+    const last = disk.findLast(({ kind }) => kind === "audit");
+    host.journal = new MemoryJournal(disk.filter((one) => one.kind !== "audit" || one === last));
+    await host.start();
+    await quiet();
+    await host.issuer.rotate(operator);
+    await clock.advance(20 * 60_000);
+    expect((await published(office)).roots).toBe(2);
+    await clock.advance(hourMs);
+    expect((await published(office)).roots).toBe(1);
   });
 });
