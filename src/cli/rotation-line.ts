@@ -1,4 +1,5 @@
 import type { RotationProgress, Waiting } from "../wire/herald/v1/authorities.ts";
+import { printable } from "./audit-line.ts";
 import { isoOrNull, isoSeconds } from "./moment.ts";
 
 const longestList = 3;
@@ -37,7 +38,8 @@ export function waitingJson(waiting: Waiting): unknown {
 export function printWaiting({ node, consumer, reason, blocks, lost, until }: Waiting): string {
   const who = [node, consumer].filter((part) => part !== "").join(" ");
   const end = until === 0n ? "" : `, until ${isoSeconds(Number(until))} at the latest`;
-  return `${who === "" ? "an operator" : who} (${blocks ? "BLOCKS: " : lost ? "LOST: " : ""}${reason}${end})`;
+  const why = `${blocks ? "BLOCKS: " : lost ? "LOST: " : ""}${reason}${end}`;
+  return printable(`${who === "" ? "an operator" : who} (${why})`);
 }
 
 function meaningOf(step: string, kind: string): string {

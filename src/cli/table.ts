@@ -1,6 +1,8 @@
+import { printable } from "./audit-line.ts";
+
 /** Rows under a heading, columns aligned by two spaces; nothing after the last one. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [heading, ...rows];
+  const all = [heading, ...rows.map((row) => row.map(printable))];
   const widths = heading.map((_, column) =>
     Math.max(...all.map((row) => (row[column] ?? "").length)),
   );
@@ -10,7 +12,7 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
 /** Names and values, one pair a line. */
 export function facts(pairs: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...pairs.map(([name]) => name.length));
-  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
+  return pairs.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`).join("");
 }
 
 function aligned(row: readonly string[], widths: readonly number[]): string {

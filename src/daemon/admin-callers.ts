@@ -12,7 +12,9 @@ export interface AdminRules {
   readonly trustDomain: TrustDomain;
   /** The trust domain's own; undefined before the first. */
   readonly bundle: () => Bundle | undefined;
-  readonly entries: () => readonly AdminEntry[];
+  readonly entries: () => readonly (AdminEntry & { readonly id: string })[];
+  /** For which entry the SVID of this serial was issued; undefined where that is not known, or for none. */
+  readonly entryOf: (serial: string) => string | undefined;
   /** Has the SVID of this serial been revoked? Lower-case hex. */
   readonly isRevoked: (serial: string) => boolean;
   readonly clock: Clock;
@@ -37,7 +39,10 @@ export function authoriseAdmin({ id, leaf }: VerifiedSvid, rules: AdminRules): O
   if (trustDomainOf(id) !== rules.trustDomain)
     refuse("it is of another trust domain; use an SVID of this one");
   if (rules.isRevoked(leaf.serial)) refuse("its SVID is revoked; fetch a new one");
-  if (!isAdmin(rules.entries(), id as SpiffeId, rules.clock.now()))
+  const from = rules.entryOf(leaf.serial);
+  // Another entry, or a template, may give the same SPIFFE ID to somebody else: only the one that this SVID is of speaks for it.
+  const entries = rules.entries().filter((entry) => from === undefined || entry.id === from);
+  if (!isAdmin(entries, id as SpiffeId, rules.clock.now()))
     refuse("no entry that is in force makes it an administrator; mark one with admin");
   return { kind: "svid", id, serial: leaf.serial };
 }

@@ -31,6 +31,7 @@ export async function openAdminTls(
     trustDomain: config.trustDomain,
     bundle: () => issuer.bundle(),
     entries: () => issuer.entries.list(),
+    entryOf: (serial) => issuer.svids.showAll([serial])[0]?.entry || undefined,
     isRevoked: (serial) => issuer.svids.revoked().some((one) => one.serial === serial),
     clock: systemClock,
   };

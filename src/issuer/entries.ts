@@ -13,7 +13,7 @@ import {
 import { differences } from "../core/policy/entry-diff.ts";
 import { type Finding, findingText, refusals } from "../core/policy/finding.ts";
 import { lintEntry } from "../core/policy/lint.ts";
-import type { TrustDomain } from "../core/spiffe/spiffe-id.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import type { Random } from "../kit/random.ts";
 import type { Change, Page } from "./change.ts";
@@ -98,6 +98,11 @@ export class Entries {
 
   find(id: string): Entry | undefined {
     return this.#reader.current.byId.get(id);
+  }
+
+  /** Entries that name this very identity; no templates. */
+  naming(id: SpiffeId): readonly Entry[] {
+    return this.#reader.current.byIdentity.get(id) ?? [];
   }
 
   /** What the linter says of an entry, doubts included. */

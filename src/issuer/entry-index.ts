@@ -10,6 +10,8 @@ export interface EntryIndex {
   /** In the order in which callers see them. */
   readonly sorted: readonly Entry[];
   readonly byId: ReadonlyMap<string, Entry>;
+  /** Those that name one identity and are no templates, by that identity. */
+  readonly byIdentity: ReadonlyMap<string, readonly Entry[]>;
   /** The pages of each declared set, by its name. */
   readonly sets: ReadonlyMap<string, readonly EntryPageState[]>;
 }
@@ -49,7 +51,9 @@ function readEntries(state: SignedState): EntryIndex {
   const single = state.list("entry").flatMap(({ entry }) => (entry === null ? [] : [entry]));
   const declared = [...sets.values()].flatMap((pages) => pages.flatMap((page) => page.entries));
   const sorted = [...single, ...declared].toSorted(compareEntries);
-  return { sorted, byId: new Map(sorted.map((entry) => [entry.id, entry])), sets };
+  const byId = new Map(sorted.map((entry) => [entry.id, entry]));
+  const fixed = sorted.filter(({ template }) => template === "");
+  return { sorted, byId, byIdentity: Map.groupBy(fixed, ({ spiffeId }) => spiffeId), sets };
 }
 
 /** A page in another version than the set names is one that was written for a set which never came into force. */

@@ -98,6 +98,7 @@ export class JoinTokens implements NodeAttestor {
       node: this.nodeOf(nodeName),
       attestor: "join_token",
       labels: proven.labels,
+      governs: [],
       csr,
       sealingKey,
       takesPlace: proven.replaces && proven.usedBy === null,

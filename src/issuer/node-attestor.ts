@@ -10,6 +10,8 @@ export interface Attested {
   readonly attestor: string;
   /** What the attestor knows of the node; an operator's own labels stay beside them. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Names of the labels that are the attestor's to say: one that its proof does not say any more goes. */
+  readonly governs: readonly string[];
   /** Base64. */
   readonly csr: string;
   /** X25519, SubjectPublicKeyInfo, base64. */

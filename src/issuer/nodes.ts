@@ -177,7 +177,7 @@ export class Nodes {
 
   /** A second proof for a name, or an old request of the node's own, sets nothing back. Decided with no other write under way. */
   #letIn(attested: Attested, spki: Uint8Array, expiresAt: number): readonly Change[] {
-    const { node, labels, takesPlace } = attested;
+    const { node, takesPlace } = attested;
     const keyId = keyIdOf(spki);
     const { record: known, retired } = this.records.known(node);
     const claimed = attested.claim(keyId);
@@ -193,7 +193,7 @@ export class Nodes {
         `${node} is enrolled with another key; a join token enrols a name once (ENR-05). Choose another name`,
       );
     }
-    const traits = { node, labels: { ...known?.labels, ...labels }, banned: false };
+    const traits = { node, labels: labelsOf(attested, known), banned: false };
     return [
       ...claimed,
       {
@@ -236,4 +236,13 @@ export class Nodes {
     const chains = await Promise.all(recorded.map(sign));
     return chains.flat().map((der) => Buffer.from(der).toString("base64"));
   }
+}
+
+/** An operator's labels stay; what an earlier proof said counts no more. */
+function labelsOf(
+  { labels, governs }: Pick<Attested, "labels" | "governs">,
+  known: Pick<NodeRecordState, "labels"> | undefined,
+): Readonly<Record<string, string>> {
+  const kept = Object.entries(known?.labels ?? {}).filter(([name]) => !governs.includes(name));
+  return { ...Object.fromEntries(kept), ...labels };
 }

@@ -8,7 +8,7 @@ import type {
   SignResult,
 } from "../core/envelope/payloads.ts";
 import { type Entry, selectsNode } from "../core/policy/entry.ts";
-import { grantOf } from "../core/policy/grant.ts";
+import { grantOf, refuseTaken } from "../core/policy/grant.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import { readCsr } from "../core/x509/csr.ts";
 import type { Clock } from "../kit/clock.ts";
@@ -116,6 +116,7 @@ export class Signing {
       const selectors = item.purpose.kind === "caller" ? item.purpose.selectors : undefined;
       const asking = { node: traitsOf(node), selectors, now: this.#options.clock.now() };
       const { id, dnsNames, ttlSeconds } = grantOf(entry, asking);
+      if (entry.template !== "") refuseTaken(id, this.#options.entries.naming(id), asking);
       return {
         ok: true,
         item,

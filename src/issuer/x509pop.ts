@@ -72,6 +72,7 @@ export class X509Pop implements NodeAttestor {
       node: this.#nodeOf(proven),
       attestor: "x509pop",
       labels: labelsOf(labels, proven),
+      governs: Object.keys(labels),
       csr: payload.csr,
       sealingKey: payload.sealingKey,
       takesPlace: true,

@@ -47,6 +47,15 @@ describe("admin over mutual TLS", () => {
     });
   });
 
+  test("TM-N-01: an SVID of another entry with the same SPIFFE ID gives no orders", async () => {
+    const port = await AdminPort.open();
+    const shown = port.svid();
+    port.issuedFor.set(serialOf(shown), "ops");
+    expect(await port.client(shown).list()).toBe("ok");
+    port.issuedFor.set(serialOf(shown), "template");
+    expect(await port.client(shown).list()).toBe(status.PERMISSION_DENIED);
+  });
+
   test("its chain may go over an intermediate", async () => {
     const port = await AdminPort.open();
     const intermediate = makeAuthority({ parent: port.authority });
@@ -159,10 +168,14 @@ describe("TM-X-01: who is let in nowhere", () => {
 describe("an administrator who is one no more loses access at once, on an open connection", () => {
   test.for<readonly [string, (port: AdminPort, shown: Pair) => Promise<void> | void]>([
     ["its entry is deleted", (port) => void (port.entries = [])],
-    ["its entry is marked no more", (port) => void (port.entries = [{ spiffeId: idOf("/ops") }])],
+    [
+      "its entry is marked no more",
+      (port) => void (port.entries = [{ id: "ops", spiffeId: idOf("/ops") }]),
+    ],
     [
       "its entry expires",
-      (port) => void (port.entries = [{ spiffeId: idOf("/ops"), admin: true, expiresAt: noon }]),
+      (port) =>
+        void (port.entries = [{ id: "ops", spiffeId: idOf("/ops"), admin: true, expiresAt: noon }]),
     ],
     ["its SVID is revoked", (port, shown) => void port.revoked.add(serialOf(shown))],
     [

@@ -155,7 +155,7 @@ function detailText(told: GetNodeResponse, now: number): string {
         ] as const,
     ),
     ...[...applied].map(([key, version]) => ["applied", `${key} ${version}`] as const),
-  ]).replaceAll(/(?!\n)\p{Cc}/gu, "?");
+  ]);
 }
 
 function detailJson(told: GetNodeResponse): unknown {

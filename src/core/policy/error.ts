@@ -6,6 +6,8 @@ export type PolicyErrorCode =
   | "TEMPLATE_INVALID"
   /** The caller, or its node, lacks what the template names, or has it in a form that is no path segment. */
   | "TEMPLATE_UNRESOLVED"
+  /** The template becomes an identity that an entry gives to others. */
+  | "TEMPLATE_TAKEN"
   | "ENTRY_EXPIRED"
   /** The caller does not have all selectors of the entry. */
   | "SELECTORS_MISSING";

@@ -1,6 +1,6 @@
 import { type Selector, selectorsMatch } from "../spiffe/selector.ts";
 import { type SpiffeId, trustDomainOf } from "../spiffe/spiffe-id.ts";
-import { type Entry, isExpired, type NodeTraits } from "./entry.ts";
+import { type Entry, isExpired, type NodeTraits, selectsNode } from "./entry.ts";
 import { PolicyError } from "./error.ts";
 import { expandTemplate } from "./template.ts";
 
@@ -38,6 +38,25 @@ export function grantOf(entry: Entry, asking: Asking): Grant {
   const ttlSeconds =
     entry.expiresAt === 0 ? entry.x509TtlSeconds : Math.min(entry.x509TtlSeconds, leftSeconds);
   return { id: idOf(entry, node, selectors), dnsNames: entry.dnsNames, ttlSeconds };
+}
+
+/**
+ * Refuses what a template was filled in to when entries name that identity themselves, and none of them is for this caller on this node: the
+ * values are the node's word, and would make it whatever anybody else is (TM-N-01).
+ * @throws {PolicyError} TEMPLATE_TAKEN
+ */
+export function refuseTaken(id: SpiffeId, named: readonly Entry[], asking: Asking): void {
+  const { node, selectors, now } = asking;
+  const held = new Set(selectors);
+  const isGiven = (entry: Entry): boolean =>
+    selectsNode(entry.nodes, node) &&
+    selectorsMatch(entry.selectors, held) &&
+    !isExpired(entry, now);
+  if (named.length === 0 || named.some(isGiven)) return;
+  throw new PolicyError(
+    "TEMPLATE_TAKEN",
+    `${id} is what another entry gives to others; begin the template with a path of its own`,
+  );
 }
 
 function idOf(

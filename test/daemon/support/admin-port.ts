@@ -41,7 +41,11 @@ export class AdminPort {
   readonly log: RecordedLog;
   readonly authority: WorldAuthority;
   bundle: Bundle | undefined;
-  entries: AdminEntry[] = [{ spiffeId: idOf("/ops"), admin: true }];
+  entries: (AdminEntry & { readonly id: string })[] = [
+    { id: "ops", spiffeId: idOf("/ops"), admin: true },
+  ];
+  /** By serial: the entry that an SVID is of. */
+  readonly issuedFor: Map<string, string> = new Map();
   readonly revoked: Set<string> = new Set();
 
   private constructor(parts: {
@@ -69,6 +73,7 @@ export class AdminPort {
       trustDomain: domain.trustDomain,
       bundle: () => world.bundle,
       entries: () => world.entries,
+      entryOf: (serial) => world.issuedFor.get(serial),
       isRevoked: (serial) => world.revoked.has(serial),
       clock,
     };
