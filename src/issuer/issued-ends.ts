@@ -1,7 +1,6 @@
 import { type KeyFinder, openEnvelope } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
-import { parseSpiffeId, type SpiffeId } from "../core/spiffe/spiffe-id.ts";
-import type { LedgerSvid } from "./ledger.ts";
+import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { JournalRecord } from "./ports.ts";
 
 /** The end of the last SVID of each authority on one node, milliseconds since the epoch. */
@@ -9,33 +8,16 @@ type Ends = Map<string, number>;
 
 /**
  * Until when what was signed for each node lives: for the nodes that vanish before they acknowledge it. In memory, since a node's newest
- * acknowledgement tells of all before it; a start takes over what the journal still holds of the audit, and what the stream holds of the time before.
+ * acknowledgement tells of all before it; a start takes over what the journal still holds of the audit.
  */
 export class IssuedEnds {
   readonly #byNode = new Map<SpiffeId, Ends>();
-  #isWhole = false;
-
-  /** False while what the journal has forgotten is read back from the audit stream: until then anything may be alive. */
-  get isWhole(): boolean {
-    return this.#isWhole;
-  }
-
-  /** All that can be known is. */
-  complete(): void {
-    this.#isWhole = true;
-  }
 
   /** Called before the signature leaves. */
   note(node: SpiffeId, authority: string, notAfter: number): void {
     const ends: Ends = this.#byNode.get(node) ?? new Map();
     ends.set(authority, Math.max(ends.get(authority) ?? 0, notAfter));
     this.#byNode.set(node, ends);
-  }
-
-  /** The same for SVIDs that are read back; a node's own is in its record, and no node holds what was minted. */
-  noteAll(svids: readonly Pick<LedgerSvid, "node" | "entry" | "authority" | "notAfter">[]): void {
-    for (const { node, entry, authority, notAfter } of svids)
-      if (entry !== "") this.note(parseSpiffeId(node), authority, notAfter);
   }
 
   /** Takes over what the journal holds of the audit. */

@@ -24,7 +24,6 @@ import { newId } from "./identifiers.ts";
 import { IssuedEnds } from "./issued-ends.ts";
 import { issuedNews } from "./issued-news.ts";
 import type { NewToken } from "./join-tokens.ts";
-import type { LedgerSvid } from "./ledger.ts";
 import type { Nodes } from "./nodes.ts";
 import { type IssuerOptions, longestLifeMs } from "./options.ts";
 import { OwnSvid } from "./own-svid.ts";
@@ -116,17 +115,7 @@ export class Issuer {
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
     const longestLife = longestLifeMs(settings);
-    const heard = {
-      onReadBack: (svids: readonly LedgerSvid[]) => this.#issued.noteAll(svids),
-      onWhole: () => this.#issued.complete(),
-    };
-    this.svids = new Svids({
-      ...parts,
-      ...settings,
-      ...heard,
-      announcer,
-      longestLifeMs: longestLife,
-    });
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
     this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);

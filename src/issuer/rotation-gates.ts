@@ -115,14 +115,12 @@ export class RotationGates {
     const { state, clock, acknowledgements, issued, longestLifeMs, lostAfterMs } = this.#options;
     const isUrgent = rotation?.taints === true;
     const { heardSince } = acknowledgements;
-    const now = clock.now();
     return {
-      now,
+      now: clock.now(),
       longestLifeMs,
       records: state.list("node-record"),
       ackOf: (node) => acknowledgements.newest(node),
-      issuedUntil: (node, authority) =>
-        issued.isWhole ? issued.until(node, authority) : now + longestLifeMs,
+      issuedUntil: (node, authority) => issued.until(node, authority),
       lostAfterMs: isUrgent ? Math.min(urgentLostAfterMs, lostAfterMs) : lostAfterMs,
       // Urgent: whoever lives speaks of the new bundle, so silence counts from when there was one.
       heardSince: isUrgent ? Math.max(heardSince, rotation.stepAt) : heardSince,

@@ -31,10 +31,6 @@ export interface SvidsOptions
   readonly auditHistory: AuditHistory;
   /** Of an SVID that an operator mints. */
   readonly mintMaxTtlSeconds: number;
-  /** Hears of the SVIDs that are read back from the time before the oldest record heard. */
-  readonly onReadBack: (svids: readonly LedgerSvid[]) => void;
-  /** Called when nothing more will be read back: all of it was, or the stream has lost it. */
-  readonly onWhole: () => void;
 }
 
 /** Which SVIDs an operator means. */
@@ -92,11 +88,10 @@ export class Svids {
 
   /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
   readBack(): void {
-    const { clock, log, onReadBack, onWhole } = this.#options;
+    const { clock, log } = this.#options;
     this.#history
-      .read(this.#oldest, (record) => onReadBack(this.#ledger.takeAgain(record, clock.now())))
+      .read(this.#oldest, (record) => void this.#ledger.takeAgain(record, clock.now()))
       .then(async () => {
-        if (this.history !== "reading") onWhole();
         this.#settled.clear();
         const standing = this.#standing;
         this.#standing = [];
