@@ -21,7 +21,6 @@ import { Entries } from "./entries.ts";
 import { EntryOrders } from "./entry-orders.ts";
 import { Heads } from "./heads.ts";
 import { newId } from "./identifiers.ts";
-import { IssuedEnds } from "./issued-ends.ts";
 import { issuedNews } from "./issued-news.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
@@ -65,7 +64,6 @@ export class Issuer {
   readonly #audit: AuditChain;
   readonly #heads: Heads;
   readonly #announcer: Announcer;
-  readonly #issued = new IssuedEnds();
   readonly #upkeep: Upkeep;
   /** What this issuer serves its admin API with. */
   readonly ownSvid: OwnSvid;
@@ -112,18 +110,16 @@ export class Issuer {
     });
     this.authorities = authorities;
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
-    this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
+    const clear = (node: SpiffeId): Promise<void> => this.svids.clear(node);
+    this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned, clear });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
     const longestLife = longestLifeMs(settings);
     this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
-    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
+    const { issued } = this.svids;
+    this.ca = authorityMachine({ ...parts, announcer, issued });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
-    const signing = new Signing({
-      ...parts,
-      issued: this.#issued,
-      onIssued: issuedNews(announcer),
-    });
+    const signing = new Signing({ ...parts, issued, onIssued: issuedNews(announcer) });
     const reception = new Reception({
       ...parts,
       nodes: this.nodes,
@@ -160,7 +156,7 @@ export class Issuer {
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
     resumeAcks(records, { ...this.#options, state: this.#state, into: this.acknowledgements });
-    this.#issued.resume(records, this.#options.trust.atAnyTime());
+    this.svids.issued.resume(records, this.#options.trust.atAnyTime());
     this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.signAnew();
     await this.#heads.announce();

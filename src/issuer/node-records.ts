@@ -117,6 +117,11 @@ export class NodeRecords {
     refuseUnwelcome(this.#options.state.get("node-record", recordKeyOf(node)));
   }
 
+  /** Was it evicted, and has nobody taken its name since? */
+  isTakenOut(node: SpiffeId): boolean {
+    return this.#options.state.get("node-record", recordKeyOf(node))?.evictedAt !== undefined;
+  }
+
   /** What is known of a node that asks to be let in. One that was taken out is a stranger, but its keys are known. @throws Refusal NODE_BANNED */
   known(node: SpiffeId): {
     readonly record: NodeRecordState | undefined;

@@ -34,6 +34,8 @@ export interface NodesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly ttlSeconds: number;
+  /** Called before the name of a node that was taken out is given again: resolves when nothing that it held counts any more. */
+  readonly clear: (node: SpiffeId) => Promise<void>;
   /** The NATS nkey seed that nodes share in this release. */
   readonly busSeed: Uint8Array;
 }
@@ -129,6 +131,7 @@ export class Nodes {
     const { node, request, by } = attested;
     const spki = proveCsr(attested.csr);
     const sealTo = sealingKeyOf(attested.sealingKey);
+    if (this.records.isTakenOut(node)) await this.#options.clear(node);
     const certificate = await this.#lintNode(node, spki);
     await this.#options.state.change(() => this.#letIn(attested, spki, certificate.notAfter));
     const chain = await this.#signRecorded(certificate, { kind: "node-enrolled", by });

@@ -53,7 +53,7 @@ export interface RevocationsOptions {
 
 /** An SVID to revoke: as the ledger knows it, or as much as an operator knows. */
 export type Condemned = Pick<LedgerSvid, "serial" | "authority" | "notAfter"> &
-  Partial<Pick<LedgerSvid, "spiffeId" | "node" | "entry">>;
+  Partial<Pick<LedgerSvid, "spiffeId" | "node" | "entry" | "issuedAt">>;
 
 /** What is to be revoked, and who says so. */
 export interface RevocationOrder {

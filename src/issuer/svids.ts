@@ -4,6 +4,7 @@ import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import type { CrlReason } from "../core/x509/crl-writer.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { IssuerError } from "./error.ts";
+import { IssuedEnds } from "./issued-ends.ts";
 import { Ledger, type LedgerSvid, type SvidFilter } from "./ledger.ts";
 import { type HistoryState, LedgerHistory, type LedgerHistoryOptions } from "./ledger-history.ts";
 import {
@@ -61,13 +62,15 @@ export interface RevokeAnswer extends RevocationOutcome {
 export class Svids {
   readonly revocations: Revocations;
   readonly minting: Minting;
+  /** Until when what each node holds lives, as the gates of a rotation ask. */
+  readonly issued: IssuedEnds = new IssuedEnds();
   readonly #options: SvidsOptions;
   readonly #ledger = new Ledger();
   readonly #history: LedgerHistory;
   /** The first record that was heard; older ones are read back. */
   #oldest: AuditRecord | undefined;
-  /** Orders about more than one SVID, until the ledger knows all. */
-  #standing: readonly RevokeOrder[] = [];
+  /** Orders about more than one SVID, with when they were given, until the ledger knows all. */
+  #standing: readonly { readonly order: RevokeOrder; readonly at: number }[] = [];
   /** Banned nodes of which nothing is alive that is not revoked. */
   readonly #settled = new Set<string>();
 
@@ -90,12 +93,19 @@ export class Svids {
   readBack(): void {
     const { clock, log } = this.#options;
     this.#history
-      .read(this.#oldest, (record) => void this.#ledger.takeAgain(record, clock.now()))
+      .read(this.#oldest, (record) =>
+        this.issued.noteAll(this.#ledger.takeAgain(record, clock.now())),
+      )
       .then(async () => {
+        if (this.history !== "reading") this.issued.complete();
         this.#settled.clear();
         const standing = this.#standing;
         this.#standing = [];
-        for (const order of standing) await this.#carryOut(order, this.#found(order.target));
+        // What was issued after an order is not meant by it.
+        for (const { order, at } of standing) {
+          const meant = this.#found(order.target).filter(({ issuedAt = 0 }) => issuedAt <= at);
+          await this.#carryOut(order, meant);
+        }
       })
       .catch((thrown: unknown) =>
         log.error(
@@ -160,12 +170,16 @@ export class Svids {
 
   /** Revokes everything that a node holds, its own SVID too, and nothing when it holds nothing: for a ban. */
   async revokeNode(node: string, by: Operator | null = null): Promise<RevokeAnswer> {
-    const order: RevokeOrder = {
-      target: { kind: "node", name: node },
-      reason: "privilegeWithdrawn",
-      by,
-    };
+    const order = withdrawn(node, by);
     return await this.#carryOut(order, this.#found(order.target));
+  }
+
+  /** Before somebody may take the name of a node that was taken out: what the one before held is revoked, though the issuer died behind that order. */
+  async clear(node: string): Promise<void> {
+    const order = withdrawn(node, null);
+    const revoked = new Set(this.revoked().map(({ serial }) => serial));
+    const left = this.#found(order.target).filter(({ serial }) => !revoked.has(serial));
+    if (left.length > 0 || this.history === "reading") await this.#carryOut(order, left);
   }
 
   /** To be called about once a second: forgets what has ended, revokes what a banned node still holds, and keeps the CRLs fresh. */
@@ -190,9 +204,7 @@ export class Svids {
     if (this.#settled.has(node)) return;
     this.#settled.add(node);
     try {
-      const revoked = new Set(this.revoked().map(({ serial }) => serial));
-      const held = this.#found({ kind: "node", name: node });
-      if (held.some(({ serial }) => !revoked.has(serial))) await this.revokeNode(node);
+      await this.clear(node);
     } catch (thrown) {
       this.#settled.delete(node);
       throw thrown;
@@ -202,7 +214,7 @@ export class Svids {
   async #carryOut(order: RevokeOrder, svids: readonly Condemned[]): Promise<RevokeAnswer> {
     const { target, reason, by } = order;
     if (target.kind !== "serial" && this.history === "reading")
-      this.#standing = [...this.#standing, order];
+      this.#standing = [...this.#standing, { order, at: this.#options.clock.now() }];
     const subject = target.kind === "serial" ? target.serial : `${target.kind} ${target.name}`;
     const outcome =
       svids.length === 0
@@ -267,4 +279,8 @@ export class Svids {
       `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
     );
   }
+}
+
+function withdrawn(node: string, by: Operator | null): RevokeOrder {
+  return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }

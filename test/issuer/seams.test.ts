@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseSelector } from "../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import { MemoryJournal } from "../support/memory-journal.ts";
-import { signItem } from "../support/simulation-asker.ts";
+import { signItem, verdictOf } from "../support/simulation-asker.ts";
 import { quiet } from "../support/simulation-quiet.ts";
 import { enrolMachine, machine, machineOffice, operatorCa, textOf } from "./support/machine.ts";
 import { newEntry, type Office, openOffice, operator } from "./support/office.ts";
@@ -90,5 +90,27 @@ describe("INV-6: a root with a live SVID below it stays", () => {
     expect((await published(office)).roots).toBe(2);
     await clock.advance(hourMs);
     expect((await published(office)).roots).toBe(1);
+  });
+});
+
+describe("TM-N-04: a node that was taken out", () => {
+  test("loses what it held even when the issuer dies behind the order and somebody takes its name before the next tick", async () => {
+    const office = await openOffice();
+    const { host, clock } = office;
+    const node = await office.node("east");
+    const web = await office.entry("/web");
+    await node.send("sign-request", await node.signRequest([await signItem(web)]));
+    const held = host.issuer.svids.list({ node: node.id }, { limit: 9, from: "", revoked: false });
+    expect(held.svids).toHaveLength(2);
+    host.journal.crashAt({ append: 2, kept: 0 }, () => host.kill());
+    await host.issuer.nodes.records.evict(node.id).catch(() => undefined);
+    await quiet();
+    await host.start();
+    expect(host.issuer.svids.revoked()).toEqual([]);
+    const successor = office.stranger("east");
+    expect(verdictOf(await successor.enrol(await office.token("east")))).toBe("enrol-reply");
+    await clock.advance(5000);
+    const revoked = host.issuer.svids.revoked().map(({ serial }) => serial);
+    expect(revoked.toSorted()).toEqual(held.svids.map(({ serial }) => serial).toSorted());
   });
 });
