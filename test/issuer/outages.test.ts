@@ -1,10 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { issuerMember } from "../support/simulation-issuer.ts";
-import { quiet } from "../support/simulation-quiet.ts";
 import { storeIsWhole } from "./support/dying.ts";
-import { openOffice, operator } from "./support/office.ts";
+import { openOffice } from "./support/office.ts";
 import { bundleIsCovered, bySerial, issued, publishedCrls, revoke } from "./support/revocations.ts";
-import { hourMs, step, theOnly } from "./support/rotating.ts";
+import { theOnly } from "./support/rotating.ts";
 
 describe("orders while the bus is away", () => {
   test("JRN-01, REV-12: an authority that is prepared with CRLs in force is recorded, as the operator is told", async () => {
