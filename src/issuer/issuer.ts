@@ -336,10 +336,10 @@ export class Issuer {
     await this.#advance();
     await this.ca.care.tend();
     // Not waited for: an upstream may take its time, and the store must not wait with it.
-    if (this.rotation.running() === undefined)
-      void this.#upkeep.tend(async (why) => {
-        await this.ca.orders.rotate(why);
-      });
+    const running = this.rotation.running();
+    if (running?.step === "prepare") return;
+    const replace = async (why: string): Promise<void> => await this.ca.orders.replace(why);
+    void this.#upkeep.tend(replace, running !== undefined);
   }
 }
 
