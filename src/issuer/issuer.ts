@@ -1,6 +1,6 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
-import type { Operator } from "../core/envelope/audit-payloads.ts";
+import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
 import { bundleKey, controlKey, termKey } from "../core/envelope/object-keys.ts";
 import type { Entry, NewEntry } from "../core/policy/entry.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
@@ -115,8 +115,11 @@ export class Issuer {
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
     const longestLife = longestLifeMs(settings);
-    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
-    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued });
+    const onReadBack = (record: AuditRecord): void => this.#issued.take(record);
+    const listening = { announcer, longestLifeMs: longestLife, onReadBack };
+    this.svids = new Svids({ ...parts, ...settings, ...listening });
+    const isReading = (): boolean => this.svids.history === "reading";
+    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued, isReading });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
     const signing = new Signing({

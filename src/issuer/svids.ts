@@ -30,6 +30,8 @@ export interface SvidsOptions
     Pick<LedgerHistoryOptions, "trust" | "longestLifeMs"> {
   readonly issuer: SpiffeId;
   readonly auditHistory: AuditHistory;
+  /** Hears each record that is read back, for others who want to know what lives. */
+  readonly onReadBack: (record: AuditRecord) => void;
   /** Of an SVID that an operator mints. */
   readonly mintMaxTtlSeconds: number;
 }
@@ -93,6 +95,7 @@ export class Svids {
     const { clock } = this.#options;
     const take = (record: AuditRecord): void => {
       this.#keepOrder(record);
+      this.#options.onReadBack(record);
       this.#ledger.takeAgain(record, clock.now());
     };
     void this.#history.read(this.#oldest, take).then(async () => {
