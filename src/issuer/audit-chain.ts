@@ -37,6 +37,7 @@ const mostUnsent = 64;
 /** A record that is made and linked, and not yet acknowledged by the stream. */
 interface Unsent {
   readonly bytes: Uint8Array;
+  readonly digest: string;
   /** Resolves when every record before it is on this issuer's disk; undefined when they are. */
   readonly before: Promise<unknown> | undefined;
   readonly acknowledged: PromiseWithResolvers<void>;
@@ -93,7 +94,7 @@ export class AuditChain {
         { records: unsent.length },
         "the audit stream lacks records; sending them again from the journal",
       );
-    this.#unsent = unsent.map(({ bytes }) => waiting(bytes, undefined));
+    this.#unsent = unsent.map((record) => waiting(record, undefined));
     const newest = unsent.at(-1) ?? last ?? own.at(-1);
     if (newest === undefined) return;
     this.#n = newest.payload.n;
@@ -115,7 +116,7 @@ export class AuditChain {
 
   /**
    * Compares the stream with what this chain has sent: a broker that came back without its newest records needs a restart of the issuer, which sends
-   * them again from the journal.
+   * them again from the journal. A record whose acknowledgement was lost is found to be there, and not sent once more.
    *
    * @throws IssuerError AUDIT_BEHIND
    */
@@ -130,6 +131,15 @@ export class AuditChain {
         `the audit stream ends at record ${last?.payload.n ?? 0n}, this issuer has sent ${sent}: the broker lost its newest writes`,
       );
     }
+    if (last !== undefined) this.#tookUpTo(last);
+  }
+
+  /** That record, and with it every one before, is in the stream whatever became of the answers. */
+  #tookUpTo({ digest }: Opened<"audit-record">): void {
+    const end = this.#unsent.findIndex((record) => record.digest === digest) + 1;
+    const taken = this.#unsent.slice(0, end);
+    this.#unsent = this.#unsent.slice(end);
+    for (const { acknowledged } of taken) acknowledged.resolve();
   }
 
   /** @throws IssuerError AUDIT_UNAVAILABLE: whatever was to follow the record must not happen. */
@@ -151,7 +161,7 @@ export class AuditChain {
       : sealEnvelope("audit-record", payload, signer));
     this.#n = n;
     this.#prev = sealed.digest;
-    const record = waiting(sealed.bytes, this.#onDisk);
+    const record = waiting(sealed, this.#onDisk);
     this.#unsent = [...this.#unsent, record];
     const onDisk = this.#keep(
       journal.append([{ kind: "audit", key: `${name}.${n}`, bytes: sealed.bytes }]),
@@ -212,7 +222,7 @@ export class AuditChain {
       for (let next = this.#unsent[0]; next !== undefined; next = this.#unsent[0]) {
         if (next.before !== undefined) await next.before;
         await this.#options.stream.appendAudit(this.#options.name, next.bytes);
-        this.#unsent = this.#unsent.slice(1);
+        this.#unsent = this.#unsent.filter((record) => record !== next);
         next.acknowledged.resolve();
       }
     } catch (cause) {
@@ -240,11 +250,14 @@ export class AuditChain {
   }
 }
 
-function waiting(bytes: Uint8Array, before: Unsent["before"]): Unsent {
+function waiting(
+  { bytes, digest }: Pick<Unsent, "bytes" | "digest">,
+  before: Unsent["before"],
+): Unsent {
   const acknowledged = Promise.withResolvers<void>();
   // Heard by whoever waits for the record; one of an earlier start has nobody.
   acknowledged.promise.catch(() => undefined);
-  return { bytes, before, acknowledged };
+  return { bytes, digest, before, acknowledged };
 }
 
 function notKept(cause: unknown): IssuerError {

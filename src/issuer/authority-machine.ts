@@ -22,7 +22,7 @@ type Derived = Pick<AuthorityMovesOptions, "brokerPins" | "announce"> &
 /** One thing at a time happens to authorities: they share a {@link Turns}. */
 export function authorityMachine(
   options: Omit<AuthorityMovesOptions & RotationGatesOptions, keyof Derived> &
-    Pick<IssuerOptions, "settings" | "bus"> & { readonly announcer: Announcer },
+    Pick<IssuerOptions, "settings" | "bus" | "keys"> & { readonly announcer: Announcer },
 ): AuthorityMachine {
   const { settings, bus, announcer, trustDomain } = options;
   const derived: Derived = {

@@ -74,6 +74,19 @@ export class AuthorityOrders {
     await this.#rotate(by, false);
   }
 
+  /** As {@link AuthorityOrders.rotate}; a rotation that is past its activation gives way, and what it was to remove stays trusted until it ends. */
+  async replace(by: string): Promise<void> {
+    const { state, moves, turns } = this.#options;
+    const to = moves.prepared() ?? (await moves.make(by));
+    await turns.take(async () => {
+      const running = runningRotation(state);
+      if (running !== undefined && running.step !== "prepare")
+        await state.change(() => [stepChange({ ...running, paused: false }, "aborted")]);
+      const from = moves.mustSign();
+      await moves.start({ kind: "rotate", step: "prepare", from, to, taints: false, by });
+    });
+  }
+
   /** Brings a prepared authority into use, the newest unless one is named. @throws IssuerError ROTATION_RUNNING, AUTHORITY_UNKNOWN, AUTHORITY_STATUS */
   activate(id: string, by: string): Promise<void> {
     return this.#options.turns.take(async () => {

@@ -62,6 +62,8 @@ export interface OldAuthority {
   /** When the last of all SVIDs that it can have signed ends. */
   readonly lastEnd: number;
   readonly mintedUntil: number;
+  /** The issuer was started a moment ago, and is reading back for whom SVIDs were signed. */
+  readonly unread: boolean;
 }
 
 /** Live nodes: those with an SVID that has not ended, unless banned. */
@@ -95,9 +97,11 @@ export function reissueGate(facts: GateFacts, bundle: GateBundle, old: OldAuthor
   const gate = judge(facts, "waits for lost nodes", (record) =>
     holdsOld(record, facts, { bundle, old }),
   );
-  if (old.mintedUntil <= facts.now) return gate;
   const minted = { reason: "an SVID that `svid mint` made", until: old.mintedUntil, svids: 1 };
-  return { ...gate, waiting: [...gate.waiting, { ...nobody, ...minted }] };
+  const reason = "the issuer is reading back which SVIDs it signed before it was started";
+  const unread = { reason, until: old.unread ? old.lastEnd : 0 };
+  const ofNobody = [minted, unread].filter(({ until }) => until > facts.now);
+  return { ...gate, waiting: [...gate.waiting, ...ofNobody.map((one) => ({ ...nobody, ...one }))] };
 }
 
 function judge(

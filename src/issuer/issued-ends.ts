@@ -1,3 +1,4 @@
+import type { AuditRecord } from "../core/envelope/audit-payloads.ts";
 import { type KeyFinder, openEnvelope } from "../core/envelope/envelope.ts";
 import { EnvelopeError } from "../core/envelope/error.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
@@ -8,7 +9,7 @@ type Ends = Map<string, number>;
 
 /**
  * Until when what was signed for each node lives: for the nodes that vanish before they acknowledge it. In memory, since a node's newest
- * acknowledgement tells of all before it; a start takes over what the journal still holds of the audit.
+ * acknowledgement tells of all before it; a start takes over what the journal still holds of the audit, and then what is read back of the stream.
  */
 export class IssuedEnds {
   readonly #byNode = new Map<SpiffeId, Ends>();
@@ -22,7 +23,13 @@ export class IssuedEnds {
 
   /** Takes over what the journal holds of the audit. */
   resume(records: readonly JournalRecord[], keys: KeyFinder): void {
-    for (const record of records) if (record.kind === "audit") this.#take(record.bytes, keys);
+    for (const record of records) if (record.kind === "audit") this.#takeProven(record.bytes, keys);
+  }
+
+  /** Takes over a record of the audit chain. */
+  take({ action }: Pick<AuditRecord, "action">): void {
+    if (action.kind !== "svids-issued") return;
+    for (const { authority, notAfter } of action.svids) this.note(action.node, authority, notAfter);
   }
 
   /** 0 when nothing is known. */
@@ -32,12 +39,9 @@ export class IssuedEnds {
     return authority === undefined ? Math.max(...ends.values()) : (ends.get(authority) ?? 0);
   }
 
-  #take(bytes: Uint8Array, keys: KeyFinder): void {
+  #takeProven(bytes: Uint8Array, keys: KeyFinder): void {
     try {
-      const { action } = openEnvelope(bytes, ["audit-record"], keys).payload;
-      if (action.kind !== "svids-issued") return;
-      for (const { authority, notAfter } of action.svids)
-        this.note(action.node, authority, notAfter);
+      this.take(openEnvelope(bytes, ["audit-record"], keys).payload);
     } catch (refused) {
       // The audit chain itself says what is wrong with its records.
       if (!(refused instanceof EnvelopeError)) throw refused;

@@ -116,7 +116,8 @@ export class Issuer {
     const longestLife = longestLifeMs(settings);
     this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
     const { issued } = this.svids;
-    this.ca = authorityMachine({ ...parts, announcer, issued });
+    const isReading = (): boolean => this.svids.history === "reading";
+    this.ca = authorityMachine({ ...parts, announcer, issued, isReading });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
     const signing = new Signing({ ...parts, issued, onIssued: issuedNews(announcer) });
@@ -332,10 +333,10 @@ export class Issuer {
     await this.#advance();
     await this.ca.care.tend();
     // Not waited for: an upstream may take its time, and the store must not wait with it.
-    if (this.rotation.running() === undefined)
-      void this.#upkeep.tend(async (why) => {
-        await this.ca.orders.rotate(why);
-      });
+    const running = this.rotation.running();
+    if (running?.step === "prepare") return;
+    const replace = async (why: string): Promise<void> => await this.ca.orders.replace(why);
+    void this.#upkeep.tend(replace, running !== undefined);
   }
 }
 

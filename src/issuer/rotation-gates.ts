@@ -29,6 +29,8 @@ export interface RotationGatesOptions {
   readonly authorities: Authorities;
   readonly acknowledgements: Acknowledgements;
   readonly issued: IssuedEnds;
+  /** Is `issued` still being filled with what an earlier process signed? */
+  readonly isReading: () => boolean;
   readonly clock: Clock;
   /** Of any SVID, a node's or a workload's. */
   readonly longestLifeMs: number;
@@ -99,6 +101,7 @@ export class RotationGates {
       subjectKeyId: subjectKeyIdOf(authority),
       lastEnd: Math.min(notAfter, retired + this.#options.longestLifeMs),
       mintedUntil: Math.min(notAfter, mintedUntil),
+      unread: this.#options.isReading(),
     };
   }
 

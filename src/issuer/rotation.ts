@@ -19,6 +19,7 @@ import { endOf, isTrusted, obey } from "./authority-life.ts";
 import type { Change } from "./change.ts";
 import { IssuerError } from "./error.ts";
 import type { Waiting } from "./gate.ts";
+import type { AuthorityKeys } from "./ports.ts";
 import { recordKeyOf } from "./requests.ts";
 import type { RotationGates } from "./rotation-gates.ts";
 import { passedBy, RotationNotes } from "./rotation-notes.ts";
@@ -38,6 +39,7 @@ export interface RotationOptions {
   readonly state: SignedState;
   readonly authorities: Authorities;
   readonly gates: RotationGates;
+  readonly keys: Pick<AuthorityKeys, "open">;
   /** Shared by all that changes authorities. */
   readonly turns: Turns;
   readonly audit: AuditChain;
@@ -213,7 +215,11 @@ export class Rotation {
   }
 
   async #activate(rotation: RotationFacts): Promise<void> {
-    const { authorities, state, log, clock, announce } = this.#options;
+    const { authorities, state, log, clock, announce, keys } = this.#options;
+    if ((await keys.open(rotation.to)) === undefined) {
+      await this.#abort(rotation, "automatic: the prepared authority's key is gone");
+      return;
+    }
     const by = `rotation ${rotation.rotation}`;
     await this.#notes.record(rotation.to, "active", by);
     if (rotation.taints) await this.#notes.record(rotation.from, "tainted", by);
@@ -253,7 +259,7 @@ export class Rotation {
     announce("authority.revoked", { authority: rotation.from, rotation: rotation.rotation });
   }
 
-  async #abort(rotation: RotationState, by: string): Promise<void> {
+  async #abort(rotation: RotationFacts, by: string): Promise<void> {
     const { authorities, state, clock, log } = this.#options;
     const to = authorities.find(rotation.to);
     const neverSigned = to?.status === "prepared" ? to : undefined;

@@ -164,9 +164,21 @@ export class SignedState {
       if (this.#fenced) throw fencedError();
       const changes = decide();
       const before = this.#options.before(changes);
-      if (before.length > 0) await this.#write(before);
+      const late = before.length > 0 ? await this.#writePending(before) : undefined;
       await this.#write(changes);
+      if (late !== undefined) throw late;
     });
+  }
+
+  /** Gives the STORE_PENDING of what nodes cannot read yet: it is in force, and so shall be what comes after it. */
+  async #writePending(changes: readonly Change[]): Promise<IssuerError | undefined> {
+    try {
+      await this.#write(changes);
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof IssuerError && thrown.code === "STORE_PENDING") return thrown;
+      throw thrown;
+    }
   }
 
   async #write(changes: readonly Change[]): Promise<void> {

@@ -23,6 +23,7 @@ import {
   type RevocationsOptions,
 } from "./revocations.ts";
 import type { Revoked } from "./revoked-list.ts";
+import { orderBehind, type StandingOrder } from "./standing-orders.ts";
 
 export interface SvidsOptions
   extends RevocationsOptions,
@@ -69,8 +70,8 @@ export class Svids {
   readonly #history: LedgerHistory;
   /** The first record that was heard; older ones are read back. */
   #oldest: AuditRecord | undefined;
-  /** Orders about more than one SVID, with when they were given, until the ledger knows all. */
-  #standing: readonly { readonly order: RevokeOrder; readonly at: number }[] = [];
+  /** Orders about more than one SVID, until the ledger knows all; those that an earlier process was given, too. */
+  #standing: readonly StandingOrder[] = [];
   /** Banned nodes of which nothing is alive that is not revoked. */
   readonly #settled = new Set<string>();
 
@@ -85,34 +86,25 @@ export class Svids {
   /** Hears every record of the audit chain: those kept, oldest first, and each new one as it is made. */
   onRecord(record: AuditRecord): void {
     this.#oldest ??= record;
+    this.#keepOrder(record);
     for (const { node } of this.#ledger.take(record, this.#options.clock.now()))
       this.#settled.delete(node);
   }
 
   /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
   readBack(): void {
-    const { clock, log } = this.#options;
-    this.#history
-      .read(this.#oldest, (record) =>
-        this.issued.noteAll(this.#ledger.takeAgain(record, clock.now())),
-      )
-      .then(async () => {
-        if (this.history !== "reading") this.issued.complete();
-        this.#settled.clear();
-        const standing = this.#standing;
-        this.#standing = [];
-        // What was issued after an order is not meant by it.
-        for (const { order, at } of standing) {
-          const meant = this.#found(order.target).filter(({ issuedAt = 0 }) => issuedAt <= at);
-          await this.#carryOut(order, meant);
-        }
-      })
-      .catch((thrown: unknown) =>
-        log.error(
-          { alarm: "revocation", reason: reasonOf(thrown) },
-          "an order to revoke could not be carried out on SVIDs that were read back; give it again",
-        ),
-      );
+    const { clock } = this.#options;
+    const take = (record: AuditRecord): void => {
+      this.#keepOrder(record);
+      this.issued.take(record);
+      this.#ledger.takeAgain(record, clock.now());
+    };
+    void this.#history.read(this.#oldest, take).then(async () => {
+      this.#settled.clear();
+      const standing = this.#standing;
+      this.#standing = [];
+      for (const order of standing) await this.#carryOutAgain(order);
+    });
   }
 
   /** One that is alive or revoked. @throws IssuerError SVID_UNKNOWN */
@@ -213,14 +205,38 @@ export class Svids {
 
   async #carryOut(order: RevokeOrder, svids: readonly Condemned[]): Promise<RevokeAnswer> {
     const { target, reason, by } = order;
-    if (target.kind !== "serial" && this.history === "reading")
-      this.#standing = [...this.#standing, { order, at: this.#options.clock.now() }];
+    // Where something is found, the record of it stands for the order.
+    if (target.kind !== "serial" && svids.length === 0 && this.history === "reading")
+      this.#standing = [...this.#standing, { ...order, before: this.#options.clock.now() + 1 }];
     const subject = target.kind === "serial" ? target.serial : `${target.kind} ${target.name}`;
     const outcome =
       svids.length === 0
         ? { revoked: [], already: [], unenforced: [] }
         : await this.revocations.revoke({ subject, svids, reason, by });
     return { ...outcome, history: this.history };
+  }
+
+  #keepOrder(record: AuditRecord): void {
+    const order = this.history === "reading" ? orderBehind(record) : undefined;
+    if (order !== undefined) this.#standing = [...this.#standing, order];
+  }
+
+  /** Never rejects. */
+  async #carryOutAgain(order: StandingOrder): Promise<void> {
+    const { target } = order;
+    if (target.kind === "serial") return;
+    const revoked = this.#revokedBySerial();
+    const left = this.#group(target).filter(
+      (svid) => !revoked.has(svid.serial) && svid.issuedAt < order.before,
+    );
+    try {
+      if (left.length > 0) await this.#carryOut(order, left);
+    } catch (thrown) {
+      this.#options.log.error(
+        { alarm: "revocation", ...target, reason: reasonOf(thrown) },
+        "an order to revoke could not be carried out on SVIDs that were read back; give it again",
+      );
+    }
   }
 
   #revokedBySerial(): ReadonlyMap<string, Revoked> {
@@ -232,16 +248,18 @@ export class Svids {
   }
 
   #found(target: SvidTarget): readonly Condemned[] {
+    return target.kind === "serial" ? this.#foundBySerial(target) : this.#group(target);
+  }
+
+  #group({ kind, name }: Exclude<SvidTarget, { kind: "serial" }>): readonly LedgerSvid[] {
     const now = this.#options.clock.now();
-    switch (target.kind) {
-      case "serial":
-        return this.#foundBySerial(target);
+    switch (kind) {
       case "entry":
-        return this.#ledger.list({ entry: target.name }, now);
+        return this.#ledger.list({ entry: name }, now);
       case "node":
-        return this.#ledger.list({ node: target.name }, now);
+        return this.#ledger.list({ node: name }, now);
       case "id":
-        return this.#ledger.list({ spiffeId: target.name }, now);
+        return this.#ledger.list({ spiffeId: name }, now);
     }
   }
 

@@ -23,6 +23,10 @@ export interface UpkeepOptions {
 /** A change that nobody told is found within this long. */
 const reconcileMs = 60_000;
 
+/** What of its life an authority has left when it is replaced: by itself, and where another rotation has to give way. */
+const shareLeft = 1 / 3;
+const busyShareLeft = 1 / 6;
+
 /** Of what limits an authority's life, an end this near to its own is the same one: dates are whole seconds. */
 const sameEndMs = 2000;
 
@@ -55,15 +59,16 @@ export class Upkeep {
 
   /**
    * Calls `replace` with the reason when there is one; while it still does so, further calls do nothing. A failure, of the upstream's or of `replace`,
-   * is told and tried again with growing pauses. Never rejects.
+   * is told and tried again with growing pauses. Never rejects. While a rotation waits for the old authority's end (`busy`) only what would end in an
+   * outage is a reason: a pause, or a consumer that refuses, may last for longer than the new authority.
    */
-  async tend(replace: (why: string) => Promise<unknown>): Promise<void> {
+  async tend(replace: (why: string) => Promise<unknown>, busy: boolean): Promise<void> {
     const { clock, authorities } = this.#options;
     const active = authorities.active();
     if (this.#tending || active === undefined || clock.now() < this.#notBefore) return;
     this.#tending = true;
     try {
-      const why = await this.#why(active);
+      const why = await this.#why(active, busy);
       if (why !== undefined) await replace(why);
       this.#backoff.reset();
     } catch (thrown) {
@@ -89,7 +94,7 @@ export class Upkeep {
     );
   }
 
-  async #why(active: AuthorityState): Promise<string | undefined> {
+  async #why(active: AuthorityState, busy: boolean): Promise<string | undefined> {
     const { clock, keys, upstream } = this.#options;
     const now = clock.now();
     if (now >= this.#lookAt) {
@@ -97,18 +102,21 @@ export class Upkeep {
       this.#lookAt = now + reconcileMs;
       if ((await keys.open(active.authority)) === undefined)
         return "automatic: the active authority's key is gone from its store";
-      if (!fits(active, await upstream.trust()))
+      if (!busy && !fits(active, await upstream.trust()))
         return "automatic: the upstream is not what certified the active authority";
     }
     const { notBefore } = certificateOf(active.certificate);
-    if (active.notAfter - now >= (active.notAfter - notBefore) / 3) return undefined;
+    const left = busy ? busyShareLeft : shareLeft;
+    if (active.notAfter - now >= (active.notAfter - notBefore) * left) return undefined;
     const upstreamEnd = endOfUpstream(active);
     // A new one would end with this one. Only the operator can help.
     if (upstreamEnd - active.notAfter < sameEndMs) {
       this.#alarm(active, upstreamEnd);
       return undefined;
     }
-    return "automatic: two thirds of the authority's life are over";
+    return busy
+      ? "automatic: the authority's life is nearly over, and the rotation before has not ended"
+      : "automatic: two thirds of the authority's life are over";
   }
 
   #alarm(active: AuthorityState, end: number): void {

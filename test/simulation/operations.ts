@@ -1,4 +1,6 @@
 import type { NodeSelection } from "../../src/core/policy/entry.ts";
+import type { Issuer } from "../../src/issuer/issuer.ts";
+import { HeraldError } from "../../src/kit/errors.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import { issuerMember } from "../support/simulation-issuer.ts";
 import { quiet } from "../support/simulation-quiet.ts";
@@ -20,6 +22,15 @@ const operations: readonly Operation[] = [
   { name: "delete", weight: 5, run: remove },
   { name: "rotate", weight: 6, run: rotate },
   { name: "order about authorities", weight: 6, run: orderAuthorities },
+  {
+    name: "apply",
+    weight: 6,
+    run: ordered((world, random, issuer) => world.cuts.apply(issuer, random)),
+  },
+  { name: "revoke", weight: 5, run: ordered((world, random) => world.cuts.revoke(world, random)) },
+  { name: "another node", weight: 5, run: ordered((world) => world.cuts.invite(world)) },
+  { name: "ban", weight: 4, run: ordered((world, random) => world.cuts.ban(world, random)) },
+  { name: "label", weight: 3, run: ordered(label) },
   {
     name: "wait seconds",
     weight: 14,
@@ -161,6 +172,29 @@ function drawn(at: number): Operation {
     left -= operation.weight;
   }
   throw new RangeError("the weights do not add up");
+}
+
+/** An order to the issuer, where one runs; whatever becomes of it, the story goes on. */
+function ordered(
+  run: (world: World, random: SeededRandom, issuer: Issuer) => Promise<void>,
+): Operation["run"] {
+  return async (world, random) => {
+    const { running } = world.issuer;
+    if (running === undefined) return;
+    const order = run(world, random, running).catch((thrown: unknown) => {
+      if (!(thrown instanceof HeraldError)) throw thrown;
+      world.trace.push("order refused");
+    });
+    await settled(order);
+  };
+}
+
+/** A node changes sides, or comes back. */
+async function label(world: World, random: SeededRandom, issuer: Issuer): Promise<void> {
+  const node = random.pick(world.nodes)?.identity.node;
+  const side = random.pick(world.nodes)?.name ?? "";
+  if (node === undefined) return;
+  await issuer.nodes.records.label(node, { set: new Map([["side", side]]), remove: [] });
 }
 
 async function create({ ledger, issuer, nodes }: World, random: SeededRandom): Promise<void> {

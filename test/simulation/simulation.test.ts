@@ -6,10 +6,11 @@ import { World } from "./world.ts";
 const stepsPerSeed = 60;
 const minuteMs = 60_000;
 
-/** One seed to replay, from a failure's message; otherwise these. */
+/** One seed to replay, from a failure's message, or a range of them (`31-200`); otherwise these. */
 const replayed = process.env["HERALD_SIM_SEED"];
-const seeds =
-  replayed === undefined ? Array.from({ length: 30 }, (_none, at) => at + 1) : [Number(replayed)];
+const [first = 1, last = replayed === undefined ? 30 : first] =
+  replayed === undefined ? [] : replayed.split("-").map(Number);
+const seeds = Array.from({ length: last - first + 1 }, (_none, at) => first + at);
 
 async function story(seed: number): Promise<World> {
   const world = await World.of(seed);
@@ -52,7 +53,10 @@ describe("two nodes, an issuer and a bus that nobody trusts, under a seed", () =
         seed,
         left: [...left, ...(await differences(world))],
         broken: world.witness.broken,
-        lies: world.ledger.lies(world.issuer.issuer.entries.list()),
+        lies: [
+          ...world.ledger.lies(world.issuer.issuer.entries.list()),
+          ...(await world.cuts.lies(world)),
+        ],
         audit: audited(world),
       }).toEqual({ seed, left: [], broken: [], lies: [], audit: [] });
     },

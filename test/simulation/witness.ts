@@ -110,6 +110,7 @@ export class Witness {
 
   /** No SVID without a record before it; no first SVID of an authority while somebody could not verify it. */
   #signing(authority: string, tbs: Uint8Array): void {
+    if (!isCertificate(tbs)) return;
     const digest = createHash("sha256").update(tbs).digest("hex");
     if (!this.#recorded.has(digest)) this.#note(`an SVID was signed that is on no audit record`);
     if (this.#opened.has(authority)) return;
@@ -157,6 +158,12 @@ export class Witness {
   #note(what: string): void {
     this.broken.push(`${what} (step ${this.#world.steps})`);
   }
+}
+
+/** Of a CRL, which the same key signs, the first member is an INTEGER (RFC 5280 5.1); of a certificate it is the tagged version. */
+function isCertificate(tbs: Uint8Array): boolean {
+  const length = tbs[1] ?? 0;
+  return tbs[length < 0x80 ? 2 : 2 + (length & 0x7f)] === 0xa0;
 }
 
 function markOf(

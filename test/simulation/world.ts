@@ -10,6 +10,7 @@ import { type SimulationDomain, simulationDomain } from "../support/simulation-d
 import { issuerMember, SimulationIssuer } from "../support/simulation-issuer.ts";
 import { SimulationNode } from "../support/simulation-node.ts";
 import { quiet } from "../support/simulation-quiet.ts";
+import { Cuts } from "./cuts.ts";
 import { FakeEnvoy } from "./fake-envoy.ts";
 import { Ledger } from "./ledger.ts";
 import { BusWeather, observer } from "./weather.ts";
@@ -35,6 +36,7 @@ export class World {
   readonly nodes: readonly SimulationNode[];
   readonly envoys: FakeEnvoy[] = [];
   readonly ledger: Ledger = new Ledger();
+  readonly cuts: Cuts = new Cuts();
   readonly witness: Witness;
   /** What happened, without a byte of any key or signature: the same for the same seed. */
   readonly trace: string[] = [];
@@ -179,6 +181,7 @@ export class World {
     await this.ensureNodes();
     await this.reconnect(100);
     await this.ensureIssuer();
+    if (this.issuer.running !== undefined) await this.cuts.dismiss(this.issuer.running);
     // A pause is an operator's, and ends with one.
     await this.issuer.running?.rotation.resume().catch(() => undefined);
     for (const envoy of this.envoys) envoy.connect();

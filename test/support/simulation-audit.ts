@@ -18,6 +18,8 @@ export interface ShownRecord {
 export class SimulationAudit {
   /** False: it answers nobody. */
   up = true;
+  /** False: it takes records, and shows none of the old ones. */
+  readable = true;
   /** Hears each record that was acknowledged. */
   onAppended: (record: ShownRecord) => void = () => undefined;
   #stored: Stored[] = [];
@@ -48,6 +50,7 @@ export class SimulationAudit {
    */
   async *readAll(): AsyncGenerator<Uint8Array, void, undefined> {
     await this.#answer();
+    if (!this.readable) throw new EventsError("BUS_UNREACHABLE", "no history in this test");
     for (const { bytes } of this.#stored) yield bytes;
   }
 

@@ -35,6 +35,7 @@ export const old: OldAuthority = {
   subjectKeyId: oldAuthority,
   lastEnd: now + 100 * hourMs,
   mintedUntil: 0,
+  unread: false,
 };
 
 export const record: NodeRecordState = {
