@@ -36,6 +36,10 @@ export interface SvidsOptions
   readonly mintMaxTtlSeconds: number;
 }
 
+/** After revocations of a banned node that failed: for want of the bus, or of room until others have ended. */
+const retryMs = 10_000;
+const retryFullMs = 600_000;
+
 /** Which SVIDs an operator means. */
 export type SvidTarget =
   | {
@@ -73,6 +77,7 @@ export class Svids {
   #standing: readonly StandingOrder[] = [];
   /** Banned nodes of which nothing is alive that is not revoked. */
   readonly #settled = new Set<string>();
+  #settleAt = 0;
 
   constructor(options: SvidsOptions) {
     const { issuer, auditHistory: history, mintMaxTtlSeconds: maxTtlSeconds } = options;
@@ -178,8 +183,9 @@ export class Svids {
     const banned = new Set<string>();
     for (const record of state.list("node-record")) if (record.banned) banned.add(record.node);
     for (const node of this.#settled) if (!banned.has(node)) this.#settled.delete(node);
-    for (const node of banned) await this.#settle(node);
+    // First: what cannot be revoked must not let the CRLs end.
     await this.revocations.tick();
+    if (clock.now() >= this.#settleAt) for (const node of banned) await this.#settle(node);
   }
 
   stop(): void {
@@ -196,6 +202,9 @@ export class Svids {
       if (held.some(({ serial }) => !revoked.has(serial))) await this.revokeNode(node);
     } catch (thrown) {
       this.#settled.delete(node);
+      const isFull = thrown instanceof IssuerError && thrown.code === "REVOCATIONS_FULL";
+      // Each attempt stands in the audit chain.
+      this.#settleAt = this.#options.clock.now() + (isFull ? retryFullMs : retryMs);
       throw thrown;
     }
   }
