@@ -97,7 +97,11 @@ export class Svids {
 
   /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
   readBack(): void {
-    const { clock } = this.#options;
+    const { clock, state } = this.#options;
+    const before = Math.floor(clock.now() / 1000) * 1000;
+    // A crash may have come between a ban and its revocations, and the node may enrol anew before the next tick.
+    for (const { node, banned } of state.list("node-record"))
+      if (banned) this.#standing = [...this.#standing, { ...banOf(node, null), before }];
     const take = (record: AuditRecord): void => {
       this.#keepOrder(record);
       this.#options.onReadBack(record);
@@ -166,11 +170,7 @@ export class Svids {
 
   /** Revokes everything that a node holds, its own SVID too, and nothing when it holds nothing: for a ban. */
   async revokeNode(node: string, by: Operator | null = null): Promise<RevokeAnswer> {
-    const order: RevokeOrder = {
-      target: { kind: "node", name: node },
-      reason: "privilegeWithdrawn",
-      by,
-    };
+    const order = banOf(node, by);
     return await this.#carryOut(order, this.#found(order.target));
   }
 
@@ -303,4 +303,8 @@ export class Svids {
       `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
     );
   }
+}
+
+function banOf(node: string, by: Operator | null): RevokeOrder {
+  return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }
