@@ -35,6 +35,10 @@ export interface SvidsOptions
   readonly mintMaxTtlSeconds: number;
 }
 
+/** After revocations of a banned node that failed: for want of the bus, or of room until others have ended. */
+const retryMs = 10_000;
+const retryFullMs = 600_000;
+
 /** Which SVIDs an operator means. */
 export type SvidTarget =
   | {
@@ -74,6 +78,7 @@ export class Svids {
   #standing: readonly StandingOrder[] = [];
   /** Banned nodes of which nothing is alive that is not revoked. */
   readonly #settled = new Set<string>();
+  #settleAt = 0;
 
   constructor(options: SvidsOptions) {
     const { issuer, auditHistory: history, mintMaxTtlSeconds: maxTtlSeconds } = options;
@@ -93,7 +98,11 @@ export class Svids {
 
   /** Reads back what was issued before the oldest record that was heard; nothing waits for it. */
   readBack(): void {
-    const { clock } = this.#options;
+    const { clock, state } = this.#options;
+    const before = Math.floor(clock.now() / 1000) * 1000;
+    // A crash may have come between a ban and its revocations, and the node may enrol anew before the next tick.
+    for (const { node, banned } of state.list("node-record"))
+      if (banned) this.#standing = [...this.#standing, { ...banOf(node, null), before }];
     const take = (record: AuditRecord): void => {
       this.#keepOrder(record);
       this.issued.take(record);
@@ -162,13 +171,13 @@ export class Svids {
 
   /** Revokes everything that a node holds, its own SVID too, and nothing when it holds nothing: for a ban. */
   async revokeNode(node: string, by: Operator | null = null): Promise<RevokeAnswer> {
-    const order = withdrawn(node, by);
+    const order = banOf(node, by);
     return await this.#carryOut(order, this.#found(order.target));
   }
 
   /** Before somebody may take the name of a node that was taken out: what the one before held is revoked, though the issuer died behind that order. */
   async clear(node: string): Promise<void> {
-    const order = withdrawn(node, null);
+    const order = banOf(node, null);
     const revoked = new Set(this.revoked().map(({ serial }) => serial));
     const left = this.#found(order.target).filter(({ serial }) => !revoked.has(serial));
     if (left.length > 0 || this.history === "reading") await this.#carryOut(order, left);
@@ -183,8 +192,9 @@ export class Svids {
     const banned = new Set<string>();
     for (const record of state.list("node-record")) if (record.banned) banned.add(record.node);
     for (const node of this.#settled) if (!banned.has(node)) this.#settled.delete(node);
-    for (const node of banned) await this.#settle(node);
+    // First: what cannot be revoked must not let the CRLs end.
     await this.revocations.tick();
+    if (clock.now() >= this.#settleAt) for (const node of banned) await this.#settle(node);
   }
 
   stop(): void {
@@ -199,6 +209,9 @@ export class Svids {
       await this.clear(node);
     } catch (thrown) {
       this.#settled.delete(node);
+      const isFull = thrown instanceof IssuerError && thrown.code === "REVOCATIONS_FULL";
+      // Each attempt stands in the audit chain.
+      this.#settleAt = this.#options.clock.now() + (isFull ? retryFullMs : retryMs);
       throw thrown;
     }
   }
@@ -299,6 +312,6 @@ export class Svids {
   }
 }
 
-function withdrawn(node: string, by: Operator | null): RevokeOrder {
+function banOf(node: string, by: Operator | null): RevokeOrder {
   return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }

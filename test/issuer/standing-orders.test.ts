@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Entry } from "../../src/core/policy/entry.ts";
 import { MemoryJournal } from "../support/memory-journal.ts";
 import type { Asker } from "../support/simulation-asker.ts";
+import { whileDying } from "./support/dying.ts";
 import { type Office, openOffice } from "./support/office.ts";
 import { issued, refusedSerials, revoke } from "./support/revocations.ts";
 
@@ -66,5 +67,26 @@ describe("an order to revoke, given while the issuer reads its history", () => {
     await host.restart();
     await office.clock.advance(20_000);
     expect(orders()).toBe(before);
+  });
+});
+
+describe("a crash between an eviction and its revocations", () => {
+  test("JRN-01, REV-05 a node that enrols again at once keeps nothing of what it held before", async () => {
+    const office = await openOffice();
+    const { host, clock } = office;
+    const east = await office.node("east");
+    const web = await office.entry("/web");
+    const old = await issued(east, web, 2);
+    await clock.advance(2000);
+    const crash = { append: 1, kept: 2 };
+    await whileDying(host, crash, () => host.issuer.nodes.records.evict(east.id));
+    expect(host.issuer.nodes.list()).toEqual([]);
+    const again = await office.node("east");
+    const young = await issued(again, web);
+    await clock.advance(3000);
+    const refused = await refusedSerials(office);
+    expect(refused).toEqual(expect.arrayContaining([...old]));
+    expect(refused).not.toContain(young[0]);
+    expect(refused).toHaveLength(3);
   });
 });
