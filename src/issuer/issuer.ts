@@ -1,6 +1,6 @@
 import type { Bundle } from "../core/bundle/bundle.ts";
 import { parseBundle } from "../core/bundle/document.ts";
-import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
+import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { bundleKey, controlKey, termKey } from "../core/envelope/object-keys.ts";
 import type { Entry, NewEntry } from "../core/policy/entry.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
@@ -114,19 +114,13 @@ export class Issuer {
     const onBanned = (node: SpiffeId): void => this.#onBanned(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
-    const longestLife = longestLifeMs(settings);
-    const onReadBack = (record: AuditRecord): void => this.#issued.take(record);
-    const listening = { announcer, longestLifeMs: longestLife, onReadBack };
-    this.svids = new Svids({ ...parts, ...settings, ...listening });
-    const isReading = (): boolean => this.svids.history === "reading";
-    this.ca = authorityMachine({ ...parts, announcer, issued: this.#issued, isReading });
+    const longest = longestLifeMs(settings);
+    const issued = this.#issued;
+    this.svids = new Svids({ ...parts, ...settings, announcer, issued, longestLifeMs: longest });
+    this.ca = authorityMachine({ ...parts, announcer, issued, svids: this.svids });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
-    const signing = new Signing({
-      ...parts,
-      issued: this.#issued,
-      onIssued: issuedNews(announcer),
-    });
+    const signing = new Signing({ ...parts, issued, onIssued: issuedNews(announcer) });
     const reception = new Reception({
       ...parts,
       nodes: this.nodes,

@@ -1,9 +1,9 @@
 import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
-import type { CrlReason } from "../core/x509/crl-writer.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { IssuerError } from "./error.ts";
+import type { IssuedEnds } from "./issued-ends.ts";
 import { Ledger, type LedgerSvid, type SvidFilter } from "./ledger.ts";
 import { type HistoryState, LedgerHistory, type LedgerHistoryOptions } from "./ledger-history.ts";
 import {
@@ -21,8 +21,14 @@ import {
   Revocations,
   type RevocationsOptions,
 } from "./revocations.ts";
+import {
+  banOf,
+  orderBehind,
+  type RevokeOrder,
+  type StandingOrder,
+  type SvidTarget,
+} from "./revoke-orders.ts";
 import type { Revoked } from "./revoked-list.ts";
-import { orderBehind, type StandingOrder } from "./standing-orders.ts";
 
 export interface SvidsOptions
   extends RevocationsOptions,
@@ -30,8 +36,8 @@ export interface SvidsOptions
     Pick<LedgerHistoryOptions, "trust" | "longestLifeMs"> {
   readonly issuer: SpiffeId;
   readonly auditHistory: AuditHistory;
-  /** Hears each record that is read back, for others who want to know what lives. */
-  readonly onReadBack: (record: AuditRecord) => void;
+  /** Hears each record that is read back. */
+  readonly issued: Pick<IssuedEnds, "take">;
   /** Of an SVID that an operator mints. */
   readonly mintMaxTtlSeconds: number;
 }
@@ -39,24 +45,6 @@ export interface SvidsOptions
 /** After revocations of a banned node that failed: for want of the bus, or of room until others have ended. */
 const retryMs = 10_000;
 const retryFullMs = 600_000;
-
-/** Which SVIDs an operator means. */
-export type SvidTarget =
-  | {
-      readonly kind: "serial";
-      /** Lower-case hex. */
-      readonly serial: string;
-      /** For one that the ledger does not know: who signed it, and a time at which it has ended for certain (milliseconds). */
-      readonly known?: { readonly authority: string; readonly notAfter: number };
-    }
-  | { readonly kind: "entry" | "node" | "id"; readonly name: string };
-
-/** What an operator wants revoked. */
-export interface RevokeOrder {
-  readonly target: SvidTarget;
-  readonly reason: CrlReason;
-  readonly by: Operator | null;
-}
 
 /** What came of it. */
 export interface RevokeAnswer extends RevocationOutcome {
@@ -104,7 +92,7 @@ export class Svids {
       if (banned) this.#standing = [...this.#standing, { ...banOf(node, null), before }];
     const take = (record: AuditRecord): void => {
       this.#keepOrder(record);
-      this.#options.onReadBack(record);
+      this.#options.issued.take(record);
       this.#ledger.takeAgain(record, clock.now());
     };
     void this.#history.read(this.#oldest, take).then(async () => {
@@ -303,8 +291,4 @@ export class Svids {
       `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
     );
   }
-}
-
-function banOf(node: string, by: Operator | null): RevokeOrder {
-  return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }
