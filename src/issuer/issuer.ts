@@ -113,11 +113,10 @@ export class Issuer {
     const clear = (node: SpiffeId): Promise<void> => this.svids.clear(node);
     this.nodes = openNodes({ ...parts, ttlSeconds: settings.nodeTtlSeconds, onBanned, clear });
     this.ownSvid = new OwnSvid({ ...parts, ttlSeconds: settings.defaultTtlSeconds });
-    const longestLife = longestLifeMs(settings);
-    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longestLife });
+    const longest = longestLifeMs(settings);
+    this.svids = new Svids({ ...parts, ...settings, announcer, longestLifeMs: longest });
     const { issued } = this.svids;
-    const isReading = (): boolean => this.svids.history === "reading";
-    this.ca = authorityMachine({ ...parts, announcer, issued, isReading });
+    this.ca = authorityMachine({ ...parts, announcer, issued, svids: this.svids });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
     const signing = new Signing({ ...parts, issued, onIssued: issuedNews(announcer) });

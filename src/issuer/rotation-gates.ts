@@ -17,6 +17,7 @@ import {
 } from "./gate.ts";
 import type { IssuedEnds } from "./issued-ends.ts";
 import type { SignedState } from "./signed-state.ts";
+import type { Svids } from "./svids.ts";
 
 /** A key in wrong hands does not wait a quarter of an hour for the silent. Two ways of an acknowledgement that is spread as far as any is. */
 const urgentLostAfterMs = 120_000;
@@ -29,8 +30,8 @@ export interface RotationGatesOptions {
   readonly authorities: Authorities;
   readonly acknowledgements: Acknowledgements;
   readonly issued: IssuedEnds;
-  /** Is `issued` still being filled with what an earlier process signed? */
-  readonly isReading: () => boolean;
+  /** While their history is read, `issued` lacks some of what an earlier process signed. */
+  readonly svids: Pick<Svids, "history">;
   readonly clock: Clock;
   /** Of any SVID, a node's or a workload's. */
   readonly longestLifeMs: number;
@@ -101,7 +102,7 @@ export class RotationGates {
       subjectKeyId: subjectKeyIdOf(authority),
       lastEnd: Math.min(notAfter, retired + this.#options.longestLifeMs),
       mintedUntil: Math.min(notAfter, mintedUntil),
-      unread: this.#options.isReading(),
+      unread: this.#options.svids.history === "reading",
     };
   }
 

@@ -1,7 +1,6 @@
 import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
 import { token26 } from "../core/envelope/object-keys.ts";
 import type { SpiffeId } from "../core/spiffe/spiffe-id.ts";
-import type { CrlReason } from "../core/x509/crl-writer.ts";
 import { reasonOf } from "../kit/errors.ts";
 import { IssuerError } from "./error.ts";
 import { IssuedEnds } from "./issued-ends.ts";
@@ -22,8 +21,14 @@ import {
   Revocations,
   type RevocationsOptions,
 } from "./revocations.ts";
+import {
+  banOf,
+  orderBehind,
+  type RevokeOrder,
+  type StandingOrder,
+  type SvidTarget,
+} from "./revoke-orders.ts";
 import type { Revoked } from "./revoked-list.ts";
-import { orderBehind, type StandingOrder } from "./standing-orders.ts";
 
 export interface SvidsOptions
   extends RevocationsOptions,
@@ -38,24 +43,6 @@ export interface SvidsOptions
 /** After revocations of a banned node that failed: for want of the bus, or of room until others have ended. */
 const retryMs = 10_000;
 const retryFullMs = 600_000;
-
-/** Which SVIDs an operator means. */
-export type SvidTarget =
-  | {
-      readonly kind: "serial";
-      /** Lower-case hex. */
-      readonly serial: string;
-      /** For one that the ledger does not know: who signed it, and a time at which it has ended for certain (milliseconds). */
-      readonly known?: { readonly authority: string; readonly notAfter: number };
-    }
-  | { readonly kind: "entry" | "node" | "id"; readonly name: string };
-
-/** What an operator wants revoked. */
-export interface RevokeOrder {
-  readonly target: SvidTarget;
-  readonly reason: CrlReason;
-  readonly by: Operator | null;
-}
 
 /** What came of it. */
 export interface RevokeAnswer extends RevocationOutcome {
@@ -310,8 +297,4 @@ export class Svids {
       `no live SVID is of ${target.kind} ${target.name}${late}; \`herald svid list\` shows those that are`,
     );
   }
-}
-
-function banOf(node: string, by: Operator | null): RevokeOrder {
-  return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }

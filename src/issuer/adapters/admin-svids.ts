@@ -7,7 +7,7 @@ import { IssuerError } from "../error.ts";
 import type { HistoryState } from "../ledger-history.ts";
 import type { ListedSvid } from "../listed-svids.ts";
 import type { Condemned } from "../revocations.ts";
-import type { SvidTarget } from "../svids.ts";
+import type { SvidTarget } from "../revoke-orders.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 
 const defaultPage = 100;

@@ -1,6 +1,23 @@
-import type { AuditRecord } from "../core/envelope/audit-payloads.ts";
+import type { AuditRecord, Operator } from "../core/envelope/audit-payloads.ts";
 import { type CrlReason, crlReasons } from "../core/x509/crl-writer.ts";
-import type { RevokeOrder } from "./svids.ts";
+
+/** Which SVIDs an operator means. */
+export type SvidTarget =
+  | {
+      readonly kind: "serial";
+      /** Lower-case hex. */
+      readonly serial: string;
+      /** For one that the ledger does not know: who signed it, and a time at which it has ended for certain (milliseconds). */
+      readonly known?: { readonly authority: string; readonly notAfter: number };
+    }
+  | { readonly kind: "entry" | "node" | "id"; readonly name: string };
+
+/** What an operator wants revoked. */
+export interface RevokeOrder {
+  readonly target: SvidTarget;
+  readonly reason: CrlReason;
+  readonly by: Operator | null;
+}
 
 /** An order to revoke more than one SVID, to be carried out on what turns up of the time before it. */
 export interface StandingOrder extends RevokeOrder {
@@ -17,6 +34,11 @@ export function orderBehind({ action, at }: AuditRecord): StandingOrder | undefi
   if (kind !== "entry" && kind !== "node" && kind !== "id") return undefined;
   // What was issued within the same second was known, and is revoked already.
   return { target: { kind, name }, reason, by, before: Math.floor(at / 1000) * 1000 };
+}
+
+/** What a ban does to the SVIDs that a node holds. */
+export function banOf(node: string, by: Operator | null): RevokeOrder {
+  return { target: { kind: "node", name: node }, reason: "privilegeWithdrawn", by };
 }
 
 function isReason(text: string): text is CrlReason {
