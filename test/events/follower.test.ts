@@ -91,27 +91,6 @@ describe("ND-20 catch-up", () => {
   });
 });
 
-describe("a broker that withholds", () => {
-  test("TM-B-04: revocations that heads name, while all else is delivered, is alarmed once, and again after it gave them", async () => {
-    const world = new Followed();
-    world.bus.put(...(await everything()));
-    await world.connected();
-    const alarms = () => world.metrics.counts.get("herald_node_bus_alarms_total withheld") ?? 0;
-    for (const [round, seq] of [11, 12].entries()) {
-      const revoked = await revocations(v(1, seq));
-      world.askIssuer = () => Promise.reject(new RangeError("nobody there"));
-      await world.head(await head(1, seq, { of: [revoked] }));
-      await world.clock.advance(1000);
-      expect(alarms()).toBe(round);
-      await world.clock.advance(120_000);
-      expect(alarms()).toBe(round + 1);
-      world.bus.put(revoked);
-      await world.clock.advance(10_000);
-      expect(world.view.versions()[keys.revocations]).toEqual(v(1, seq));
-    }
-  });
-});
-
 describe("asking an issuer after a reconnect", () => {
   test("finds a single object that the broker withholds, though no head names it", async () => {
     const world = new Followed();
