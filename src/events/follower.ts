@@ -51,6 +51,9 @@ const pageRetryMs = 500;
 /** After this many reads that gave nothing new the node asks an issuer itself (ND section 5, step 7). */
 const readsBeforeAsking = 5;
 
+/** A key that heads name, and that nobody has given after so many: some 30 s of trying. Whoever carries it holds it back, or the issuer cannot store it. */
+const readsBeforeAlarm = 12;
+
 /** Follows the signed state over the bus: subscribe before reading, apply by {@link NodeView}'s rule, fetch what is missing, persist, tell. */
 export class Follower {
   readonly #options: FollowerOptions;
@@ -233,8 +236,18 @@ export class Follower {
       } catch (thrown) {
         log.debug({ key, reason: reasonOf(thrown) }, "could not read state; trying again");
       }
+      if (tries === readsBeforeAlarm && this.#lacks(key)) this.#tellWithheld(key);
       await this.#wait(backoff);
     }
+  }
+
+  /** Heads go on coming, so that nothing else would tell of it. */
+  #tellWithheld(key: string): void {
+    this.#options.metrics.increment("herald_node_bus_alarms_total", { code: "withheld" });
+    this.#options.log.error(
+      { alarm: "withheld", key },
+      "the issuer has newer state than the broker gives; going on with what is held",
+    );
   }
 
   async #wait(backoff: Backoff): Promise<void> {

@@ -25,6 +25,7 @@ import { issuedNews } from "./issued-news.ts";
 import type { NewToken } from "./join-tokens.ts";
 import type { Nodes } from "./nodes.ts";
 import { type IssuerOptions, longestLifeMs } from "./options.ts";
+import { operatorText, orderText, tokenVerb } from "./order-text.ts";
 import { OwnSvid } from "./own-svid.ts";
 import type { JournalRecord } from "./ports.ts";
 import { Reception } from "./reception.ts";
@@ -181,9 +182,8 @@ export class Issuer {
     wanted: NewToken,
     by: Operator,
   ): Promise<{ readonly joinString: string; readonly expires: number }> {
-    const verb = wanted.replaces ? "node token --replace" : "node token";
     return await this.carryOut(
-      { verb, subject: wanted.nodeName, by },
+      { verb: tokenVerb(wanted), subject: wanted.nodeName, by },
       async () => await this.nodes.createToken(wanted),
     );
   }
@@ -204,7 +204,7 @@ export class Issuer {
   /** Runs an operator's order, which stands in the audit chain before anything is done about it. */
   async carryOut<T>(order: Order, run: () => Promise<T>): Promise<T> {
     const { verb, subject, by } = order;
-    await this.#audit.record({ kind: "admin", verb, subject: subject.slice(0, 512), by });
+    await this.#audit.record({ kind: "admin", verb, subject: orderText(subject, 512), by });
     return await run();
   }
 
@@ -337,9 +337,4 @@ export class Issuer {
     const replace = async (why: string): Promise<void> => await this.ca.orders.replace(why);
     void this.#upkeep.tend(replace, running !== undefined);
   }
-}
-
-/** An operator as logs and records name one. */
-function operatorText(by: Operator): string {
-  return by.kind === "unix" ? `uid ${by.uid}` : by.id;
 }

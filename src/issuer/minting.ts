@@ -79,6 +79,7 @@ export class Minting {
       ...minted,
       tbsSha256,
       spiffeId,
+      ...(order.dnsNames.length === 0 ? {} : { dnsNames: order.dnsNames }),
       reason,
       by,
     }));

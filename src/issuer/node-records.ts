@@ -41,6 +41,19 @@ export class NodeRecords {
       .toSorted((a, b) => (a.node < b.node ? -1 : 1));
   }
 
+  /** Whose key one of these is, or was. Anybody may ask, with as many key ids as a request holds: so nothing is sorted or copied. */
+  ofKeys(keyIds: ReadonlySet<string>): NodeRecordState | undefined {
+    return this.#options.state
+      .list("node-record")
+      .find(
+        ({ current, next, retired, evictedAt }) =>
+          evictedAt === undefined &&
+          (keyIds.has(current.keyId) ||
+            (next !== null && keyIds.has(next.keyId)) ||
+            retired.some((keyId) => keyIds.has(keyId))),
+      );
+  }
+
   /** Up to `size` of those that fit, behind `after` (a SPIFFE ID; empty for the first page). */
   page(
     filter: NodeFilter,

@@ -13,7 +13,7 @@ import {
   revocationsKey,
   token26,
 } from "../core/envelope/object-keys.ts";
-import type { BusAccess, NodeRecordState } from "../core/envelope/payloads.ts";
+import type { BusAccess } from "../core/envelope/payloads.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe/spiffe-id.ts";
 import type { Clock } from "../kit/clock.ts";
 import { HeraldError, reasonOf } from "../kit/errors.ts";
@@ -131,12 +131,7 @@ export class Reception {
   /** Answers `POST /v1/renew`: for nodes that the bus does not let in any more. The signature says which node it is. */
   async renewByHttps(bytes: Uint8Array): Promise<Uint8Array> {
     refuseOversized(bytes);
-    const { keyIds } = claimOf(bytes);
-    const isOf = (record: NodeRecordState): boolean =>
-      [record.current.keyId, record.next?.keyId, ...record.retired].some(
-        (keyId) => keyId !== undefined && keyIds.includes(keyId),
-      );
-    const record = this.#options.nodes.list().find(isOf);
+    const record = this.#options.nodes.records.ofKeys(new Set(claimOf(bytes).keyIds));
     return await this.handle({
       kind: "renew",
       node: record === undefined ? "" : token26(record.node),

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { parseSelector } from "../../src/core/spiffe/selector.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
+import { createCsr } from "../../src/core/x509/csr.ts";
 import { MemoryJournal } from "../support/memory-journal.ts";
 import { signItem, verdictOf } from "../support/simulation-asker.ts";
+import { keyPair } from "../support/simulation-keys.ts";
 import { quiet } from "../support/simulation-quiet.ts";
 import { enrolMachine, machine, machineOffice, operatorCa, textOf } from "./support/machine.ts";
 import { newEntry, type Office, openOffice, operator } from "./support/office.ts";
@@ -112,5 +114,30 @@ describe("TM-N-04: a node that was taken out", () => {
     await clock.advance(5000);
     const revoked = host.issuer.svids.revoked().map(({ serial }) => serial);
     expect(revoked.toSorted()).toEqual(held.svids.map(({ serial }) => serial).toSorted());
+  });
+});
+
+describe("the auditor", () => {
+  test("MEC-12: reads of a join token which labels it gives, and of a minted SVID which DNS names", async () => {
+    const office = await openOffice();
+    const { host } = office;
+    await office.token("east", { role: "vault" });
+    expect(host.audit.records.at(-1)?.payload.action).toMatchObject({
+      kind: "admin",
+      verb: "node token --label role=vault",
+      subject: "east",
+    });
+    await host.issuer.svids.minting.mint({
+      spiffeId: parseSpiffeId("spiffe://example.org/db"),
+      csr: await createCsr(keyPair()),
+      ttlSeconds: 0,
+      dnsNames: ["db.internal"],
+      reason: "INC-1",
+      by: operator,
+    });
+    await host.restart();
+    expect(
+      host.audit.records.findLast(({ payload }) => payload.action.kind === "svid-minted"),
+    ).toMatchObject({ payload: { action: { dnsNames: ["db.internal"] } } });
   });
 });

@@ -58,6 +58,8 @@ export type AuditAction =
       readonly serial: string;
       readonly tbsSha256: string;
       readonly spiffeId: SpiffeId;
+      /** Absent for none. */
+      readonly dnsNames?: readonly string[] | undefined;
       readonly notAfter: number;
       readonly authority: string;
       readonly reason: string;

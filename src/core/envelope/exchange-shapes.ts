@@ -234,6 +234,7 @@ const auditAction: z.ZodType<AuditAction> = z.discriminatedUnion("kind", [
     serial: text,
     tbsSha256: digest,
     spiffeId,
+    dnsNames: z.array(text).optional(),
     notAfter: time,
     authority: token,
     reason: text,

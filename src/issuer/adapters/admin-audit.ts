@@ -5,7 +5,7 @@ import type * as wire from "../../wire/herald/v1/audit.ts";
 import { type AuditQuery, mayMatch, queryKind } from "../audit-search.ts";
 import { IssuerError } from "../error.ts";
 import type { AuditReader } from "../ports.ts";
-import { type AdminOptions, failure, unaryHandler } from "./admin-calls.ts";
+import { type AdminOptions, drained, failure, unaryHandler } from "./admin-calls.ts";
 
 /** One message of the audit stream. */
 interface StreamedRecord {
@@ -97,15 +97,4 @@ function queryOf({ node, find }: wire.ReadAuditRequest): AuditQuery {
     );
   }
   return { node: node === "" ? "" : parseSpiffeId(node), find };
-}
-
-/** Resolves also when nobody takes anything any more. */
-function drained(
-  call: ServerWritableStream<wire.ReadAuditRequest, wire.ReadAuditResponse>,
-  signal: AbortSignal,
-): Promise<void> {
-  return new Promise((resolve) => {
-    call.once("drain", resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

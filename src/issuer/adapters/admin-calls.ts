@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import { type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
 import type { Operator } from "../../core/envelope/audit-payloads.ts";
 import { HeraldError, reasonOf } from "../../kit/errors.ts";
@@ -84,6 +85,15 @@ export function unaryHandler(options: AdminOptions) {
       };
       void answered();
     };
+}
+
+/** Resolves when a stream takes more, and also when nobody takes anything any more: what feeds it must not wait for ever. */
+export function drained(call: Pick<EventEmitter, "once">, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    call.once("drain", resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 /** What was thrown, as gRPC tells it: a code, a sentence, and typed details of what a program may act on. */

@@ -4,6 +4,7 @@ import { formatVersion } from "../../core/envelope/version.ts";
 import type * as wire from "../../wire/herald/v1/nodes.ts";
 import type { Issuer } from "../issuer.ts";
 import { attestorOf, type NodeFilter } from "../node-records.ts";
+import { labelsText } from "../order-text.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 
 export interface NodeServiceOptions extends AdminOptions {
@@ -47,7 +48,7 @@ export function nodeService(options: NodeServiceOptions): wire.NodeServiceServer
     }),
     labelNode: unary(
       async ({ id, set, remove }: wire.LabelNodeRequest, by) =>
-        await order(`node label ${labelText(set, remove)}`, { id, by }, async ({ node }) => {
+        await order(`node label ${labelsText(set, remove)}`, { id, by }, async ({ node }) => {
           await records.label(node, { set, remove });
         }),
     ),
@@ -65,15 +66,6 @@ export function nodeService(options: NodeServiceOptions): wire.NodeServiceServer
 function filterOf(request: wire.ListNodesRequest): NodeFilter {
   const { labels, banned, attestor } = request;
   return { labels, banned, attestor, expiringBefore: Number(request.expiringBefore) };
-}
-
-/** For the audit record: what was changed. */
-function labelText(set: ReadonlyMap<string, string>, remove: readonly string[]): string {
-  const parts = [
-    ...[...set].map(([name, value]) => `${name}=${value}`),
-    ...remove.map((name) => `${name}-`),
-  ];
-  return parts.join(" ").slice(0, 1024);
 }
 
 function nodeMessage(issuer: Issuer, record: NodeRecordState): wire.Node {

@@ -2,7 +2,7 @@ import type { ServerWritableStream } from "@grpc/grpc-js";
 import type * as wire from "../../wire/herald/v1/admin.ts";
 import { Finding_Result } from "../../wire/herald/v1/admin.ts";
 import type { Issuer } from "../issuer.ts";
-import { type AdminOptions, failure, unaryHandler } from "./admin-calls.ts";
+import { type AdminOptions, drained, failure, unaryHandler } from "./admin-calls.ts";
 
 /** What the admin API tells beside the issuer itself. */
 interface AdminSurroundings {
@@ -54,11 +54,13 @@ async function tail(
         sequence: BigInt(sequence),
         event: Buffer.from(bytes).toString("utf8"),
       });
-      if (!isReady) await new Promise<void>((resolve) => call.once("drain", resolve));
+      if (!isReady) await drained(call, stop.signal);
     }
     call.end();
   } catch (thrown) {
     call.destroy(failure(thrown, options.log) as Error);
+  } finally {
+    stop.abort();
   }
 }
 
