@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { EnvelopeError } from "./error.ts";
 
 /**
@@ -9,9 +10,9 @@ import { EnvelopeError } from "./error.ts";
 export function parseCompactJson(bytes: Uint8Array): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   const value = parse(text);
-  // Bytes are compared, not lengths: three bytes that are no UTF-8 decode to U+FFFD, which has three bytes as well. And a member called
-  // `__proto__` survives the comparison but is dropped by some readers, this one's record shapes among them.
-  const isCompact = JSON.stringify(value) === text && Buffer.from(text, "utf8").equals(bytes);
+  // Bytes that are no UTF-8 would decode to U+FFFD, and so to the text of other bytes. And a member called `__proto__` survives the comparison
+  // but is dropped by some readers, this one's record shapes among them.
+  const isCompact = isUtf8(bytes) && JSON.stringify(value) === text;
   if (!isCompact || text.includes('"__proto__":')) {
     throw new EnvelopeError(
       "PAYLOAD_NOT_COMPACT",
@@ -33,15 +34,28 @@ export function printCompactJson(value: unknown): Buffer {
 function withoutBigInts(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(withoutBigInts);
+  if (Array.isArray(value)) return itemsWithoutBigInts(value);
+  const members = value as Readonly<Record<string, unknown>>;
   let changed: Record<string, unknown> | undefined;
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(members)) {
+    const member = members[name];
     const written = withoutBigInts(member);
     if (written === member || name === "__proto__") continue;
-    changed ??= { ...value };
+    changed ??= { ...members };
     changed[name] = written;
   }
   return changed ?? value;
+}
+
+function itemsWithoutBigInts(items: readonly unknown[]): readonly unknown[] {
+  let changed: unknown[] | undefined;
+  for (const [at, item] of items.entries()) {
+    const written = withoutBigInts(item);
+    if (written === item) continue;
+    changed ??= [...items];
+    changed[at] = written;
+  }
+  return changed ?? items;
 }
 
 function parse(text: string): unknown {
