@@ -1,4 +1,3 @@
-import { isUtf8 } from "node:buffer";
 import { EnvelopeError } from "./error.ts";
 
 /**
@@ -8,11 +7,10 @@ import { EnvelopeError } from "./error.ts";
  * @throws EnvelopeError PAYLOAD_NOT_COMPACT
  */
 export function parseCompactJson(bytes: Uint8Array): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  const text = decode(bytes);
   const value = parse(text);
-  // Bytes that are no UTF-8 would decode to U+FFFD, and so to the text of other bytes. And a member called `__proto__` survives the comparison
-  // but is dropped by some readers, this one's record shapes among them.
-  const isCompact = isUtf8(bytes) && JSON.stringify(value) === text;
+  // A member called `__proto__` survives the comparison but is dropped by some readers, this one's record shapes among them.
+  const isCompact = JSON.stringify(value) === text;
   if (!isCompact || text.includes('"__proto__":')) {
     throw new EnvelopeError(
       "PAYLOAD_NOT_COMPACT",
@@ -24,7 +22,12 @@ export function parseCompactJson(bytes: Uint8Array): unknown {
 
 /** The bytes that {@link parseCompactJson} takes back; 64-bit integers become decimal strings. */
 export function printCompactJson(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(withoutBigInts(value)), "utf8");
+  return Buffer.from(compactText(value), "utf8");
+}
+
+/** The same as text. */
+export function compactText(value: unknown): string {
+  return JSON.stringify(withoutBigInts(value));
 }
 
 /**
@@ -56,6 +59,17 @@ function itemsWithoutBigInts(items: readonly unknown[]): readonly unknown[] {
     changed[at] = written;
   }
   return changed ?? items;
+}
+
+/** Fatal: bytes that are no UTF-8 would otherwise decode to U+FFFD, and so to the text of other bytes. A byte order mark stays, and is no JSON. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new EnvelopeError("PAYLOAD_NOT_COMPACT", "payload is not UTF-8", { cause });
+  }
 }
 
 function parse(text: string): unknown {

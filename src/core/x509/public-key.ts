@@ -93,7 +93,7 @@ export function importPublicKey(spki: Uint8Array): KeyObject {
  * SHA-1, the older way, is refused by policy in more and more places.
  */
 export function keyIdOf(spki: Uint8Array): Uint8Array {
-  return hash("sha256", keyBits(spki), "buffer").subarray(0, 20);
+  return Buffer.from(keyIdHexOf(spki), "hex");
 }
 
 /** The same in lower-case hex. */

@@ -34,7 +34,7 @@ export class FileJournal implements Journal {
   readonly #path: string;
   #file: FileHandle | undefined;
   #waiting: {
-    readonly lines: readonly Buffer[];
+    readonly lines: readonly Uint8Array[];
     readonly done: () => void;
     readonly failed: (reason: unknown) => void;
   }[] = [];
@@ -59,7 +59,7 @@ export class FileJournal implements Journal {
     const records = withoutOldAudits([...newest.values()]);
     // Also drops a torn line, so that the next append starts on a line of its own.
     if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n")))
-      await writeDurably(this.#path, Buffer.concat(records.map(lineOf)));
+      await writeDurably(this.#path, Buffer.concat(records.flatMap(lineOf)));
     this.#newest = new Map(records.map((record) => [nameOf(record), record]));
     await this.#reopen();
     return records;
@@ -69,7 +69,7 @@ export class FileJournal implements Journal {
     if (records.length === 0) return Promise.resolve();
     for (const record of records) this.#newest.set(nameOf(record), record);
     return new Promise((done, failed) => {
-      this.#waiting.push({ lines: records.map(lineOf), done, failed });
+      this.#waiting.push({ lines: records.flatMap(lineOf), done, failed });
       if (!this.#writing) void this.#drain();
     });
   }
@@ -116,7 +116,7 @@ export class FileJournal implements Journal {
     if (this.#bytes < leastToCompact || this.#bytes < garbageFactor * this.#liveBytes) return;
     const records = withoutOldAudits([...this.#newest.values()]);
     this.#newest = new Map(records.map((record) => [nameOf(record), record]));
-    await writeDurably(this.#path, Buffer.concat(records.map(lineOf)));
+    await writeDurably(this.#path, Buffer.concat(records.flatMap(lineOf)));
     await this.#file?.close();
     await this.#reopen();
   }
@@ -157,10 +157,11 @@ function withoutOldAudits(records: readonly JournalRecord[]): readonly JournalRe
   return records.filter((record) => !dropped.has(record));
 }
 
-function lineOf({ kind, key, bytes }: JournalRecord): Buffer {
-  const name = Buffer.from(`${kind} ${key} `, "utf8");
-  const sum = createHash("sha256").update(name).update(bytes).digest("hex").slice(0, sumLength);
-  return Buffer.concat([Buffer.from(`${sum} `, "latin1"), name, bytes, lineFeed]);
+/** In parts, to be copied once. */
+function lineOf({ kind, key, bytes }: JournalRecord): readonly Uint8Array[] {
+  const name = `${kind} ${key} `;
+  const sum = createHash("sha256").update(name, "utf8").update(bytes).digest("hex");
+  return [Buffer.from(`${sum.slice(0, sumLength)} ${name}`, "utf8"), bytes, lineFeed];
 }
 
 function recordOf(line: string): JournalRecord | undefined {
