@@ -29,6 +29,7 @@ import { type ControlKeys, openControlKeys, StateFolderError, stateFiles } from 
 import { keepCertified } from "./control-renewal.ts";
 import { listenForEnrolment } from "./enrolment-endpoint.ts";
 import { healthRoutes } from "./health.ts";
+import { letHeapGrow } from "./heap-growth.ts";
 import { pinoLog } from "./logging.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
 import { serveAdmin } from "./serve-admin.ts";
@@ -63,6 +64,7 @@ interface Starting {
 }
 
 async function startIssuer(config: IssuerConfig, { log, opened, giveUp }: Starting): Promise<void> {
+  letHeapGrow();
   const metrics = new PrometheusMetrics();
   const control = await openControlKeys(config.dir, config.trustDomain, {
     clock: systemClock,

@@ -6,6 +6,7 @@ import type { Log } from "../kit/log.ts";
 import type { Random } from "../kit/random.ts";
 import { newId } from "./identifiers.ts";
 import type { EventStream } from "./ports.ts";
+import { rememberedTime } from "./remembered-time.ts";
 
 /** What services can hear of (nats.md section 9). */
 export type EventType =
@@ -58,29 +59,22 @@ export class Announcer {
   #sending = false;
   #stopped = false;
   #sequence = 0;
+  readonly #source: string;
+  readonly #time = rememberedTime();
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
     this.#run = newId(options.random);
+    this.#source = JSON.stringify(options.issuer);
   }
 
   announce(type: EventType, subject: string, data: Readonly<Record<string, unknown>>): void {
-    const { issuer, clock } = this.#options;
-    const now = clock.now();
+    const now = this.#options.clock.now();
     this.#sequence += 1;
     const id = `${this.#run}-${this.#sequence}`;
-    const event = {
-      specversion: "1.0",
-      id,
-      source: issuer,
-      type: `io.herald.${type}.v1`,
-      subject,
-      time: new Date(now).toISOString(),
-      datacontenttype: "application/json",
-      sequence: String(this.#sequence).padStart(16, "0"),
-      data,
-    };
-    const bytes = Buffer.from(JSON.stringify(event), "utf8");
+    // Written member by member: most are the same for all, and none of ours needs an escape.
+    const event = `{"specversion":"1.0","id":"${id}","source":${this.#source},"type":"io.herald.${type}.v1","subject":${JSON.stringify(subject)},"time":"${this.#time(now)}","datacontenttype":"application/json","sequence":"${String(this.#sequence).padStart(16, "0")}","data":${JSON.stringify(data)}}`;
+    const bytes = Buffer.from(event, "utf8");
     this.#waiting.push({ id, type, bytes });
     if (this.#waiting.length > mostWaiting) this.#waiting.shift();
     void this.#send();

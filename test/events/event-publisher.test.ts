@@ -70,6 +70,13 @@ describe("events of one turn", () => {
     expect(await stored(issuer, 40)).toEqual(numbers(1, 40).map(String));
   });
 
+  test("cannot bring in headers of their own by their id", async () => {
+    const { issuer } = await open();
+    await issuer.ensure();
+    const hostile = { ...event(1), id: "e1\r\nNats-Expected-Stream: OTHER" };
+    await expect(issuer.publishEvent(hostile)).rejects.toMatchObject({ code: "BUS_BAD_KEY" });
+  });
+
   test("all fail when there is no stream", async () => {
     const { issuer } = await open();
     const results = await Promise.allSettled([1, 2].map((at) => issuer.publishEvent(event(at))));
@@ -127,6 +134,12 @@ describe("events of one turn", () => {
   });
 });
 
+/** As the client writes them to the wire. */
+function idIn(headers: PublishOptions["headers"]): string {
+  const written = (headers as unknown as { encode(): Uint8Array }).encode();
+  return /\r\nNats-Msg-Id: (.*)\r\n/.exec(text(written))?.[1] ?? "";
+}
+
 /** Knows no batch: acknowledges every message that names a reply subject. */
 class OldBroker {
   silent = false;
@@ -150,7 +163,7 @@ class OldBroker {
 
   publish(_subject: string, _bytes: Uint8Array, options: PublishOptions): void {
     if (options.reply === undefined || this.silent) return;
-    this.acknowledged.push(options.headers?.get("Nats-Msg-Id") ?? "");
+    this.acknowledged.push(idIn(options.headers));
     const answer = { stream: eventsStream, seq: this.acknowledged.length };
     const message = { subject: options.reply, headers: undefined, json: () => answer };
     queueMicrotask(() => this.#tell(null, message as unknown as Msg));

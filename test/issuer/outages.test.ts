@@ -6,7 +6,7 @@ import { bundleIsCovered, bySerial, issued, publishedCrls, revoke } from "./supp
 import { hourMs, theOnly } from "./support/rotating.ts";
 
 describe("orders while the bus is away", () => {
-  test("JRN-01, REV-12: an authority that is prepared with CRLs in force is recorded, as the operator is told", async () => {
+  test("JRN-01, REV-04: an authority that is prepared with CRLs in force is recorded, as the operator is told", async () => {
     const office = await openOffice();
     const { host } = office;
     const [bad = ""] = await issued(await office.node("east"), await office.entry("/web"));

@@ -11,7 +11,7 @@ const settings = {
 };
 
 describe("a rotation that does not end", () => {
-  test("ROT-07 paused past its activation, it gives way before the authority that signs ends", async () => {
+  test("paused past its activation, it gives way before the authority that signs ends", async () => {
     const office = await openOffice(settings);
     const { host, clock } = office;
     await office.node("east");
@@ -27,7 +27,7 @@ describe("a rotation that does not end", () => {
     expect((await published(office)).roots).toBe(1);
   });
 
-  test("KEY-05 an authority whose key was lost before its activation signs nothing: another one is made", async () => {
+  test("an authority whose key was lost before its activation signs nothing: another one is made", async () => {
     const office = await openOffice();
     const { host } = office;
     await office.node("east");
@@ -39,7 +39,7 @@ describe("a rotation that does not end", () => {
     expect(statuses(office)).toEqual(["active", "revoked"]);
   });
 
-  test("KEY-05 a key that is lost while the rotation waits for the old SVIDs is replaced without waiting for them", async () => {
+  test("a key that is lost while the rotation waits for the old SVIDs is replaced without waiting for them", async () => {
     const office = await openOffice();
     const { host, clock } = office;
     await office.node("east");

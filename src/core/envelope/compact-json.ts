@@ -7,11 +7,10 @@ import { EnvelopeError } from "./error.ts";
  * @throws EnvelopeError PAYLOAD_NOT_COMPACT
  */
 export function parseCompactJson(bytes: Uint8Array): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  const text = decode(bytes);
   const value = parse(text);
-  // Bytes are compared, not lengths: three bytes that are no UTF-8 decode to U+FFFD, which has three bytes as well. And a member called
-  // `__proto__` survives the comparison but is dropped by some readers, this one's record shapes among them.
-  const isCompact = JSON.stringify(value) === text && Buffer.from(text, "utf8").equals(bytes);
+  // A member called `__proto__` survives the comparison but is dropped by some readers, this one's record shapes among them.
+  const isCompact = JSON.stringify(value) === text;
   if (!isCompact || text.includes('"__proto__":')) {
     throw new EnvelopeError(
       "PAYLOAD_NOT_COMPACT",
@@ -23,7 +22,12 @@ export function parseCompactJson(bytes: Uint8Array): unknown {
 
 /** The bytes that {@link parseCompactJson} takes back; 64-bit integers become decimal strings. */
 export function printCompactJson(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(withoutBigInts(value)), "utf8");
+  return Buffer.from(compactText(value), "utf8");
+}
+
+/** The same as text. */
+export function compactText(value: unknown): string {
+  return JSON.stringify(withoutBigInts(value));
 }
 
 /**
@@ -33,15 +37,39 @@ export function printCompactJson(value: unknown): Buffer {
 function withoutBigInts(value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(withoutBigInts);
+  if (Array.isArray(value)) return itemsWithoutBigInts(value);
+  const members = value as Readonly<Record<string, unknown>>;
   let changed: Record<string, unknown> | undefined;
-  for (const [name, member] of Object.entries(value)) {
+  for (const name of Object.keys(members)) {
+    const member = members[name];
     const written = withoutBigInts(member);
     if (written === member || name === "__proto__") continue;
-    changed ??= { ...value };
+    changed ??= { ...members };
     changed[name] = written;
   }
   return changed ?? value;
+}
+
+function itemsWithoutBigInts(items: readonly unknown[]): readonly unknown[] {
+  let changed: unknown[] | undefined;
+  for (const [at, item] of items.entries()) {
+    const written = withoutBigInts(item);
+    if (written === item) continue;
+    changed ??= [...items];
+    changed[at] = written;
+  }
+  return changed ?? items;
+}
+
+/** Fatal: bytes that are no UTF-8 would otherwise decode to U+FFFD, and so to the text of other bytes. A byte order mark stays, and is no JSON. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new EnvelopeError("PAYLOAD_NOT_COMPACT", "payload is not UTF-8", { cause });
+  }
 }
 
 function parse(text: string): unknown {

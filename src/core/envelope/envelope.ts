@@ -1,6 +1,6 @@
 import { constants, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { z } from "zod";
-import { parseCompactJson, printCompactJson } from "./compact-json.ts";
+import { compactText, parseCompactJson, printCompactJson } from "./compact-json.ts";
 import { EnvelopeError } from "./error.ts";
 import { base64, digest } from "./fields.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type Payloads,
   payloadTypeOf,
 } from "./kinds.ts";
-import { keyIdOf, preAuthEncoding, sha256Hex } from "./pae.ts";
+import { encodedText, keyIdOf, sha256Hex } from "./pae.ts";
 
 /** Signs envelopes with one key. The key may sit in another process or a token, hence the promise. */
 export interface EnvelopeSigner {
@@ -91,10 +91,10 @@ export async function sealEnvelope<K extends Kind>(
   payload: Payloads[K],
   signer: EnvelopeSigner,
 ): Promise<Sealed> {
-  const body = printCompactJson(payload);
+  const encoded = encodedText(payloadTypeOf(kind), compactText(payload), "utf8");
   // What could not be read back must not be signed: a journal that holds it could not be opened again.
-  readPayload(kind, body);
-  return await seal(kind, body, signer);
+  readPayload(kind, encoded.payload);
+  return await seal(kind, encoded, signer);
 }
 
 /**
@@ -106,16 +106,18 @@ export async function sealProvenParts<K extends "sign-reply" | "audit-record">(
   payload: Payloads[K],
   signer: EnvelopeSigner,
 ): Promise<Sealed> {
-  return await seal(kind, printCompactJson(payload), signer);
+  return await seal(kind, encodedText(payloadTypeOf(kind), compactText(payload), "utf8"), signer);
 }
 
-async function seal(kind: Kind, body: Buffer, signer: EnvelopeSigner): Promise<Sealed> {
-  const payloadType = payloadTypeOf(kind);
-  const signed = preAuthEncoding(payloadType, body);
+async function seal(
+  kind: Kind,
+  { signed, payload }: { readonly signed: Buffer; readonly payload: Buffer },
+  signer: EnvelopeSigner,
+): Promise<Sealed> {
   const sig = Buffer.from(await signer.sign(signed)).toString("base64");
   const bytes = printCompactJson({
-    payloadType,
-    payload: body.toString("base64"),
+    payloadType: payloadTypeOf(kind),
+    payload: payload.toString("base64"),
     signatures: [{ keyid: signer.keyId, alg: signer.alg, sig, ...signer.accompanied }],
   });
   return { bytes, digest: sha256Hex(signed) };
@@ -139,10 +141,9 @@ export function openEnvelope<K extends Kind>(
       `envelope is a ${kindOf(envelope.payloadType) ?? JSON.stringify(envelope.payloadType)}, expected ${expected.join(" or ")}`,
     );
   }
-  const body = Buffer.from(envelope.payload, "base64");
-  const signed = preAuthEncoding(envelope.payloadType, body);
+  const { signed, payload } = encodedText(envelope.payloadType, envelope.payload, "base64");
   const keyId = provenSigner(kind, { signed, signatures: envelope.signatures, keys });
-  return { kind, payload: readPayload(kind, body), digest: sha256Hex(signed), keyId, bytes };
+  return { kind, payload: readPayload(kind, payload), digest: sha256Hex(signed), keyId, bytes };
 }
 
 /** What an envelope says of itself, all of it unproven: only for choosing the key to prove it with, and for binding a refusal to it. */
@@ -155,7 +156,7 @@ export interface Claim {
 /** @throws EnvelopeError ENVELOPE_MALFORMED, PAYLOAD_NOT_COMPACT */
 export function claimOf(bytes: Uint8Array): Claim {
   const { payloadType, payload, signatures } = readEnvelope(bytes);
-  const digest = sha256Hex(preAuthEncoding(payloadType, Buffer.from(payload, "base64")));
+  const digest = sha256Hex(encodedText(payloadType, payload, "base64").signed);
   return { kind: kindOf(payloadType), digest, keyIds: signatures.map(({ keyid }) => keyid) };
 }
 

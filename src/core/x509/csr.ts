@@ -32,7 +32,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
       `CSR: has more than ${longestCsr} bytes; leave out its attributes`,
     );
   }
-  const reader = readSequence(Buffer.from(der));
+  const reader = readSequence(der);
   const information = reader.element(tag.sequence).encoded;
   const algorithm = reader.element(tag.sequence).encoded;
   const signature = readBitString(reader.content(tag.bitString));
@@ -45,7 +45,7 @@ export function readCsr(der: Uint8Array): { readonly spki: Uint8Array } {
       "CSR: its public key is not on P-256 or P-384, uncompressed; make such a key",
     );
   }
-  if (!Buffer.from(algorithm).equals(algorithmIdentifier(curve))) {
+  if (Buffer.compare(algorithm, algorithmIdentifier(curve)) !== 0) {
     throw new X509Error(
       "X509_CSR",
       `CSR: is not signed with ${curve}, which its key calls for; sign it so`,

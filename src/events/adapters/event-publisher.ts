@@ -1,17 +1,13 @@
 import { JetStreamApiError } from "@nats-io/jetstream";
-import {
-  errors,
-  headers,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-} from "@nats-io/transport-node";
+import { errors, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { Clock, Timer } from "../../kit/clock.ts";
 import type { BusEvent } from "../bus.ts";
 import { EventsError } from "../error.ts";
 import { eventSubject, eventsStream } from "../subjects.ts";
 import type { BusConnection } from "./connection.ts";
+import { checkEventId, EventHeaders } from "./event-headers.ts";
 import { failure } from "./failures.ts";
+import { checkSize } from "./object-size.ts";
 
 /** What publishing needs. */
 export interface EventPublisherOptions {
@@ -57,6 +53,7 @@ export class EventPublisher {
   readonly #options: EventPublisherOptions;
   readonly #open = new Map<string, Open>();
   readonly #subjects = new Map<string, string>();
+  readonly #told = new EventHeaders();
   #gathered: Waiting[] = [];
   #batches = true;
   #inbox: Inbox | undefined;
@@ -68,9 +65,11 @@ export class EventPublisher {
   }
 
   /** Sends in the order of the calls, and resolves when the stream has stored it. @throws EventsError */
-  async publish(event: BusEvent): Promise<void> {
-    const subject = this.#subjectOf(event.type);
-    await new Promise<void>((resolve, reject) => {
+  publish(event: BusEvent): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const subject = this.#subjectOf(event.type);
+      checkEventId(event.id);
+      checkSize(event.bytes, event.type);
       this.#gathered.push({ event, subject, resolve, reject });
       if (this.#gathered.length === 1) queueMicrotask(() => this.#sendGathered());
       if (this.#gathered.length === mostInBatch) this.#sendGathered();
@@ -104,23 +103,21 @@ export class EventPublisher {
 
   #sendTogether(group: readonly Waiting[]): void {
     const { nats, reply } = this.#expectAnswer(group);
-    const told = cloudEvent();
-    told.set("Nats-Batch-Id", reply.slice(-longestBatchId));
+    const batch = reply.slice(-longestBatchId);
     for (const [at, { subject, event }] of group.entries()) {
       const isLast = at === group.length - 1;
-      told.set("Nats-Msg-Id", event.id);
-      told.set("Nats-Batch-Sequence", String(at + 1));
-      if (isLast) told.set("Nats-Batch-Commit", "1");
-      nats.publish(subject, event.bytes, { headers: told, ...(isLast ? { reply } : {}) });
+      this.#told.tell(event.id, { batch, sequence: at + 1, isLast });
+      const { headers } = this.#told;
+      nats.publish(subject, event.bytes, isLast ? { headers, reply } : { headers });
     }
   }
 
   #sendAlone(group: readonly Waiting[]): void {
-    const told = cloudEvent();
     for (const waiting of group) {
       const { nats, reply } = this.#expectAnswer([waiting]);
-      told.set("Nats-Msg-Id", waiting.event.id);
-      nats.publish(waiting.subject, waiting.event.bytes, { headers: told, reply });
+      this.#told.tell(waiting.event.id, undefined);
+      const { headers } = this.#told;
+      nats.publish(waiting.subject, waiting.event.bytes, { headers, reply });
     }
   }
 
@@ -197,13 +194,6 @@ export class EventPublisher {
 
 /** A batch's name has at most this many characters; the end of a reply subject is unique. */
 const longestBatchId = 64;
-
-/** Headers of structured mode, the one that every CloudEvents library reads (ND-40). */
-function cloudEvent(): MsgHdrs {
-  const told = headers();
-  told.set("Content-Type", "application/cloudevents+json");
-  return told;
-}
 
 function refuse(group: readonly Waiting[], thrown: unknown): void {
   for (const { event, reject } of group) reject(failure(thrown, { what: `publish ${event.type}` }));

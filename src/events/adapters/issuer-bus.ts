@@ -13,7 +13,6 @@ import type {
   Service,
   TailOptions,
 } from "../bus.ts";
-import { EventsError } from "../error.ts";
 import {
   auditStream,
   auditSubject,
@@ -23,7 +22,6 @@ import {
   headSubject,
   issuerQueue,
   keyOfStored,
-  maxObjectBytes,
   nodeInboxPrefix,
   parseKey,
   parseRequestSubject,
@@ -36,6 +34,7 @@ import { examine } from "./doctor.ts";
 import { EventPublisher } from "./event-publisher.ts";
 import { failure } from "./failures.ts";
 import { LinearWrites } from "./linear-writes.ts";
+import { checkSize } from "./object-size.ts";
 import { messagesOf, newestMessage, newestOfEach, type StoredMessage } from "./stored-messages.ts";
 import { ensureStreams, type StreamOptions } from "./streams.ts";
 import { tail } from "./tail.ts";
@@ -158,9 +157,8 @@ class NatsIssuerBus implements IssuerBus {
     return newest;
   }
 
-  async publishEvent(event: BusEvent): Promise<void> {
-    checkSize(event.bytes, event.type);
-    await this.#attempt(`publish ${event.type}`, () => this.#events.publish(event));
+  publishEvent(event: BusEvent): Promise<void> {
+    return this.#events.publish(event);
   }
 
   tailEvents(options: TailOptions): AsyncIterable<LogMessage> {
@@ -243,12 +241,4 @@ class NatsIssuerBus implements IssuerBus {
       throw failure(thrown, { what });
     }
   }
-}
-
-function checkSize(bytes: Uint8Array, what: string): void {
-  if (bytes.length <= maxObjectBytes) return;
-  throw new EventsError(
-    "BUS_TOO_LARGE",
-    `${what} has ${bytes.length} bytes, and ${maxObjectBytes} is the most; split it into pages (ND-11)`,
-  );
 }

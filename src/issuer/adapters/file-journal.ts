@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { readIfThere, syncFolder, writeDurably } from "../../kit/adapters/durable-file.ts";
@@ -15,6 +15,10 @@ const keptAudits = 1000;
 /** A small file is not worth the work. */
 const leastToCompact = 16 * 1024 * 1024;
 
+/** Hex digits of a line's checksum. */
+const sumLength = 16;
+const lineFeed = Buffer.from("\n", "latin1");
+
 const kinds: ReadonlySet<string> = new Set([
   "object",
   "audit",
@@ -30,7 +34,7 @@ export class FileJournal implements Journal {
   readonly #path: string;
   #file: FileHandle | undefined;
   #waiting: {
-    readonly lines: string;
+    readonly lines: readonly Uint8Array[];
     readonly done: () => void;
     readonly failed: (reason: unknown) => void;
   }[] = [];
@@ -55,7 +59,7 @@ export class FileJournal implements Journal {
     const records = withoutOldAudits([...newest.values()]);
     // Also drops a torn line, so that the next append starts on a line of its own.
     if (lines > garbageFactor * records.length || !(text === "" || text.endsWith("\n")))
-      await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
+      await writeDurably(this.#path, Buffer.concat(records.flatMap(lineOf)));
     this.#newest = new Map(records.map((record) => [nameOf(record), record]));
     await this.#reopen();
     return records;
@@ -65,7 +69,7 @@ export class FileJournal implements Journal {
     if (records.length === 0) return Promise.resolve();
     for (const record of records) this.#newest.set(nameOf(record), record);
     return new Promise((done, failed) => {
-      this.#waiting.push({ lines: records.map(lineOf).join(""), done, failed });
+      this.#waiting.push({ lines: records.flatMap(lineOf), done, failed });
       if (!this.#writing) void this.#drain();
     });
   }
@@ -86,9 +90,10 @@ export class FileJournal implements Journal {
             "STATE_CORRUPT",
             "the journal was not loaded before it was written",
           );
-        await this.#file.appendFile(batch.map((append) => append.lines).join(""));
+        const lines = Buffer.concat(batch.flatMap((append) => append.lines));
+        await this.#file.appendFile(lines);
         await this.#file.datasync();
-        this.#bytes += batch.reduce((sum, append) => sum + append.lines.length, 0);
+        this.#bytes += lines.length;
         for (const append of batch) append.done();
         await this.#compact();
       } catch (thrown) {
@@ -111,7 +116,7 @@ export class FileJournal implements Journal {
     if (this.#bytes < leastToCompact || this.#bytes < garbageFactor * this.#liveBytes) return;
     const records = withoutOldAudits([...this.#newest.values()]);
     this.#newest = new Map(records.map((record) => [nameOf(record), record]));
-    await writeDurably(this.#path, Buffer.from(records.map(lineOf).join("")));
+    await writeDurably(this.#path, Buffer.concat(records.flatMap(lineOf)));
     await this.#file?.close();
     await this.#reopen();
   }
@@ -152,9 +157,11 @@ function withoutOldAudits(records: readonly JournalRecord[]): readonly JournalRe
   return records.filter((record) => !dropped.has(record));
 }
 
-function lineOf(record: JournalRecord): string {
-  const rest = `${record.kind} ${record.key} ${Buffer.from(record.bytes).toString("utf8")}`;
-  return `${checksum(rest)} ${rest}\n`;
+/** In parts, to be copied once. */
+function lineOf({ kind, key, bytes }: JournalRecord): readonly Uint8Array[] {
+  const name = `${kind} ${key} `;
+  const sum = createHash("sha256").update(name, "utf8").update(bytes).digest("hex");
+  return [Buffer.from(`${sum.slice(0, sumLength)} ${name}`, "utf8"), bytes, lineFeed];
 }
 
 function recordOf(line: string): JournalRecord | undefined {
@@ -170,7 +177,7 @@ function isKind(text: string): text is JournalRecord["kind"] {
 }
 
 function checksum(text: string): string {
-  return createHash("sha256").update(text, "utf8").digest("hex").slice(0, 16);
+  return hash("sha256", text, "hex").slice(0, sumLength);
 }
 
 async function readOrEmpty(path: string): Promise<string> {
