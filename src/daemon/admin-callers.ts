@@ -12,6 +12,8 @@ export interface AdminRules {
   readonly trustDomain: TrustDomain;
   /** The trust domain's own; undefined before the first. */
   readonly bundle: () => Bundle | undefined;
+  /** Is this certificate, DER, one of Herald's own authorities? Below an operator's root others may sign as well, and their word is no entry's. */
+  readonly isOwnAuthority: (certificate: Uint8Array) => boolean;
   readonly entries: () => readonly (AdminEntry & { readonly id: string })[];
   /** For which entry the SVID of this serial was issued; undefined where that is not known, or for none. */
   readonly entryOf: (serial: string) => string | undefined;
@@ -32,12 +34,14 @@ export function authenticateAdmin(chain: readonly Uint8Array[], rules: AdminRule
 }
 
 /** @throws AdminError NOT_PERMITTED */
-export function authoriseAdmin({ id, leaf }: VerifiedSvid, rules: AdminRules): Operator {
+export function authoriseAdmin({ id, leaf, authority }: VerifiedSvid, rules: AdminRules): Operator {
   const refuse = (why: string): never => {
     throw new AdminError("NOT_PERMITTED", `${id} may not give orders to this issuer: ${why}`);
   };
   if (trustDomainOf(id) !== rules.trustDomain)
     refuse("it is of another trust domain; use an SVID of this one");
+  if (!rules.isOwnAuthority(authority.der))
+    refuse("its SVID was signed by another CA below the same root; use one of Herald's");
   if (rules.isRevoked(leaf.serial)) refuse("its SVID is revoked; fetch a new one");
   const from = rules.entryOf(leaf.serial);
   // Another entry, or a template, may give the same SPIFFE ID to somebody else: only the one that this SVID is of speaks for it.

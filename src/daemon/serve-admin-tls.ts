@@ -30,6 +30,7 @@ export async function openAdminTls(
   const rules: AdminRules = {
     trustDomain: config.trustDomain,
     bundle: () => issuer.bundle(),
+    isOwnAuthority: (certificate) => issuer.authorities.isTrusted(certificate),
     entries: () => issuer.entries.list(),
     entryOf: (serial) => issuer.svids.showAll([serial])[0]?.entry || undefined,
     isRevoked: (serial) => issuer.svids.revoked().some((one) => one.serial === serial),

@@ -52,6 +52,12 @@ export class Authorities {
     );
   }
 
+  /** Is this certificate, DER, that of an authority which is trusted now? */
+  isTrusted(certificate: Uint8Array): boolean {
+    const wanted = Buffer.from(certificate).toString("base64");
+    return this.trusted().some((authority) => authority.certificate === wanted);
+  }
+
   find(id: string): AuthorityState | undefined {
     return this.#options.state.get("authority", authorityKey(id));
   }

@@ -63,6 +63,14 @@ describe("admin over mutual TLS", () => {
     expect(await port.client(shown).list()).toBe("ok");
   });
 
+  test("TM-X-01: another CA below the operator's root makes nobody an administrator", async () => {
+    const port = await AdminPort.open();
+    const stranger = makeAuthority({ parent: port.authority });
+    port.strangers.add(Buffer.from(stranger.der).toString("hex"));
+    const shown = port.svid({}, [port.authority, stranger]);
+    expect(await port.client(shown).list()).toBe(status.PERMISSION_DENIED);
+  });
+
   test("the server shows the issuer's own SVID, which is on the audit chain", async () => {
     const port = await AdminPort.open();
     const socket = await port.handshake(port.svid());

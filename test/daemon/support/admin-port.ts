@@ -47,6 +47,8 @@ export class AdminPort {
   /** By serial: the entry that an SVID is of. */
   readonly issuedFor: Map<string, string> = new Map();
   readonly revoked: Set<string> = new Set();
+  /** CAs below the root that are not Herald's: DER, hex. */
+  readonly strangers: Set<string> = new Set();
 
   private constructor(parts: {
     readonly office: Office;
@@ -72,6 +74,8 @@ export class AdminPort {
     const rules: AdminRules = {
       trustDomain: domain.trustDomain,
       bundle: () => world.bundle,
+      isOwnAuthority: (certificate) =>
+        !world.strangers.has(Buffer.from(certificate).toString("hex")),
       entries: () => world.entries,
       entryOf: (serial) => world.issuedFor.get(serial),
       isRevoked: (serial) => world.revoked.has(serial),
