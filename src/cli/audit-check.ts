@@ -3,7 +3,7 @@ import type { AuditPoint } from "../core/envelope/payloads.ts";
 import type { ControlTrust } from "../core/envelope/trust.ts";
 import { parseSpiffeId, type SpiffeId } from "../core/spiffe/spiffe-id.ts";
 import { readWitnessFile } from "../issuer/adapters/witness-file.ts";
-import { ChainCheck, type ChainReport, type SeenPoint } from "../issuer/audit-verify.ts";
+import { ChainCheck, type ChainReport, type SeenPoint } from "../issuer/audit/audit-verify.ts";
 import { HeraldError, reasonOf } from "../kit/errors.ts";
 import type { DescribeAuditResponse } from "../wire/herald/v1/audit.ts";
 import { linesOf } from "./audit-source.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type AdmissionLimits, defaultAdmission } from "../issuer/admission.ts";
+import { type AdmissionLimits, defaultAdmission } from "../issuer/door/admission.ts";
 import { type Rate, rateOf } from "../kit/token-bucket.ts";
 
 /** How much may be asked at the enrolment endpoint, whose callers are anybody. */

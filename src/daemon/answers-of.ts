@@ -1,5 +1,5 @@
 import type { RequestHandler } from "../events/bus.ts";
-import { TurnedAway } from "../issuer/entrance.ts";
+import { TurnedAway } from "../issuer/door/entrance.ts";
 import type { Issuer } from "../issuer/issuer.ts";
 
 /** The issuer's answers for the bus. Whom the entrance turns away without a word gets none, and is not logged: that would be a flood of its own. */

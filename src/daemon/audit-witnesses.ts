@@ -3,7 +3,7 @@ import { connectBus } from "../events/adapters/connection.ts";
 import { NatsWitness } from "../events/adapters/witness-nats.ts";
 import { FileWitness } from "../issuer/adapters/witness-file.ts";
 import { WebhookWitness } from "../issuer/adapters/witness-webhook.ts";
-import type { AuditWitness, WitnessSettings } from "../issuer/audit-witnesses.ts";
+import type { AuditWitness, WitnessSettings } from "../issuer/audit/audit-witnesses.ts";
 import { systemClock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import { systemRandom } from "../kit/random.ts";

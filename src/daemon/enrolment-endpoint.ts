@@ -1,4 +1,4 @@
-import { TurnedAway } from "../issuer/entrance.ts";
+import { TurnedAway } from "../issuer/door/entrance.ts";
 import { systemClock } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";

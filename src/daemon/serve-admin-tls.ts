@@ -3,7 +3,7 @@ import type { Operator } from "../core/envelope/audit-payloads.ts";
 import { certificatesToPem, toPem } from "../core/x509/pem.ts";
 import { failure } from "../issuer/adapters/admin-calls.ts";
 import type { Issuer } from "../issuer/issuer.ts";
-import type { ServerIdentity } from "../issuer/own-svid.ts";
+import type { ServerIdentity } from "../issuer/signing/own-svid.ts";
 import { type Clock, systemClock, type Timer } from "../kit/clock.ts";
 import { reasonOf } from "../kit/errors.ts";
 import type { Log } from "../kit/log.ts";

@@ -1,8 +1,8 @@
-import { JoinTokens, type JoinTokensOptions } from "./join-tokens.ts";
-import { NodeRecords, type NodeRecordsOptions } from "./node-records.ts";
-import { Nodes, type NodesOptions } from "./nodes.ts";
+import { JoinTokens, type JoinTokensOptions } from "./nodes/join-tokens.ts";
+import { NodeRecords, type NodeRecordsOptions } from "./nodes/node-records.ts";
+import { Nodes, type NodesOptions } from "./nodes/nodes.ts";
+import { X509Pop } from "./nodes/x509pop.ts";
 import type { AttestorSettings } from "./options.ts";
-import { X509Pop } from "./x509pop.ts";
 
 type Attested = Pick<NodesOptions, "tokens" | "attestors">;
 

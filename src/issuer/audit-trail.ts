@@ -1,6 +1,6 @@
 import { token26 } from "../core/envelope/object-keys.ts";
-import { AuditChain, type AuditChainOptions } from "./audit-chain.ts";
-import { AuditWitnesses } from "./audit-witnesses.ts";
+import { AuditChain, type AuditChainOptions } from "./audit/audit-chain.ts";
+import { AuditWitnesses } from "./audit/audit-witnesses.ts";
 import type { IssuerOptions } from "./options.ts";
 
 /** The audit chain, and who outside keeps checkpoints of it: nothing reaches the stream past a witness that is required. */

@@ -1,12 +1,12 @@
 import { trustDomainId } from "../core/spiffe/spiffe-id.ts";
 import type { Announcer } from "./announcer.ts";
-import { AuthorityCare } from "./authority-care.ts";
-import { AuthorityMoves, type AuthorityMovesOptions } from "./authority-moves.ts";
-import { AuthorityOrders } from "./authority-orders.ts";
+import { AuthorityCare } from "./authorities/authority-care.ts";
+import { AuthorityMoves, type AuthorityMovesOptions } from "./authorities/authority-moves.ts";
+import { AuthorityOrders } from "./authorities/authority-orders.ts";
+import { Rotation } from "./authorities/rotation.ts";
+import { RotationGates, type RotationGatesOptions } from "./authorities/rotation-gates.ts";
+import { Turns } from "./authorities/turns.ts";
 import { type IssuerOptions, longestLifeMs } from "./options.ts";
-import { Rotation } from "./rotation.ts";
-import { RotationGates, type RotationGatesOptions } from "./rotation-gates.ts";
-import { Turns } from "./turns.ts";
 
 /** All that has to do with the life of authorities, connected. */
 export interface AuthorityMachine {

@@ -6,8 +6,9 @@ import type { Clock } from "../kit/clock.ts";
 import type { Log } from "../kit/log.ts";
 import type { Metrics } from "../kit/metrics.ts";
 import type { Random } from "../kit/random.ts";
-import type { AdmissionLimits } from "./admission.ts";
-import type { WitnessSettings } from "./audit-witnesses.ts";
+import type { WitnessSettings } from "./audit/audit-witnesses.ts";
+import type { AdmissionLimits } from "./door/admission.ts";
+import type { X509PopSettings } from "./nodes/x509pop.ts";
 import type {
   AuditHistory,
   AuditReader,
@@ -19,7 +20,6 @@ import type {
   StateStore,
   UpstreamAuthority,
 } from "./ports.ts";
-import type { X509PopSettings } from "./x509pop.ts";
 
 /** What an operator may set; every member has a default in the configuration file. */
 export interface IssuerSettings {

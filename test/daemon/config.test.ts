@@ -12,7 +12,7 @@ import {
 } from "../../src/daemon/config.ts";
 import { ConfigError } from "../../src/daemon/config-error.ts";
 import { parseDuration } from "../../src/daemon/config-fields.ts";
-import { defaultAdmission } from "../../src/issuer/admission.ts";
+import { defaultAdmission } from "../../src/issuer/door/admission.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hconfig-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { loadIssuerConfig } from "../../src/daemon/config.ts";
 import { listenForEnrolment } from "../../src/daemon/enrolment-endpoint.ts";
 import { EnrolmentGate, networkOf } from "../../src/daemon/enrolment-limits.ts";
-import { TurnedAway } from "../../src/issuer/entrance.ts";
+import { TurnedAway } from "../../src/issuer/door/entrance.ts";
 import { systemClock } from "../../src/kit/clock.ts";
 import { silentLog } from "../../src/kit/log.ts";
 import { postHttps } from "../../src/rpc/http-client.ts";

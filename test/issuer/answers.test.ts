@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Answers } from "../../src/issuer/answers.ts";
+import { Answers } from "../../src/issuer/door/answers.ts";
 import { HeldClock } from "../support/held-clock.ts";
 
 /** Answers of so many bytes, counted. */

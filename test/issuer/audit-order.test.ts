@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { AuditAction } from "../../src/core/envelope/audit-payloads.ts";
-import { AuditChain } from "../../src/issuer/audit-chain.ts";
+import { AuditChain } from "../../src/issuer/audit/audit-chain.ts";
 import type { Journal, JournalRecord } from "../../src/issuer/ports.ts";
 import { silentLog } from "../../src/kit/log.ts";
 import { HeldClock } from "../support/held-clock.ts";

@@ -2,7 +2,11 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { controlSigner } from "../../src/core/envelope/signers.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
-import { ChainCheck, type ChainReport, type SeenPoint } from "../../src/issuer/audit-verify.ts";
+import {
+  ChainCheck,
+  type ChainReport,
+  type SeenPoint,
+} from "../../src/issuer/audit/audit-verify.ts";
 import { extend, type Link } from "../support/audit-records.ts";
 import { type SimulationDomain, simulationDomain } from "../support/simulation-domain.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import type { AuditRecord } from "../../src/core/envelope/audit-payloads.ts";
 import { sha256Hex } from "../../src/core/envelope/pae.ts";
-import type { Linted, lint, Recorded, sign } from "../../src/issuer/issuance.ts";
+import type { Linted, lint, Recorded, sign } from "../../src/issuer/signing/issuance.ts";
 import { csrOf, signItem, verdictOf } from "../support/simulation-asker.ts";
 import type { ShownRecord } from "../support/simulation-audit.ts";
 import { keyPair } from "../support/simulation-keys.ts";

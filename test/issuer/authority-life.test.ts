@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { AuthorityStatus } from "../../src/core/envelope/payloads.ts";
-import { type AuthorityOrder, obey, statusAfter } from "../../src/issuer/authority-life.ts";
+import {
+  type AuthorityOrder,
+  obey,
+  statusAfter,
+} from "../../src/issuer/authorities/authority-life.ts";
 
 const statuses = ["prepared", "active", "old", "tainted", "revoked", "expired"] as const;
 const orders = ["activate", "retire", "taint", "revoke", "expire"] as const;

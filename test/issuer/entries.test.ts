@@ -3,7 +3,7 @@ import type { Entry, NewEntry } from "../../src/core/policy/entry.ts";
 import { parseSelector } from "../../src/core/spiffe/selector.ts";
 import { parseTrustDomain, trustDomainId } from "../../src/core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
-import { listEntries } from "../../src/issuer/entry-list.ts";
+import { listEntries } from "../../src/issuer/entries/entry-list.ts";
 import { type Asker, signItem } from "../support/simulation-asker.ts";
 import { newEntry, openOffice, operator } from "./support/office.ts";
 import { manifestIn, published } from "./support/published.ts";

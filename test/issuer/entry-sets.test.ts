@@ -7,8 +7,8 @@ import {
 } from "../../src/core/envelope/object-keys.ts";
 import type { GroupIndexState } from "../../src/core/envelope/payloads.ts";
 import type { Entry, NewEntry, NodeSelection } from "../../src/core/policy/entry.ts";
-import type { Declaration } from "../../src/issuer/declaration.ts";
-import { cutPages } from "../../src/issuer/entry-sets.ts";
+import type { Declaration } from "../../src/issuer/entries/declaration.ts";
+import { cutPages } from "../../src/issuer/entries/entry-sets.ts";
 import { payloadOf } from "../support/simulation-audit.ts";
 import { quiet } from "../support/simulation-quiet.ts";
 import { newEntry, type Office, openOffice, operator } from "./support/office.ts";

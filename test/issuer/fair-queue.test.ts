@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FairQueue, type Waiting } from "../../src/issuer/fair-queue.ts";
+import { FairQueue, type Waiting } from "../../src/issuer/door/fair-queue.ts";
 
 const quantum = 64;
 const roomy = { mostWaiting: 1000, mostCost: 10_000, quantum };

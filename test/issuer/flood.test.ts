@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Admission, defaultAdmission } from "../../src/issuer/admission.ts";
-import { Entrance, TurnedAway } from "../../src/issuer/entrance.ts";
+import { Admission, defaultAdmission } from "../../src/issuer/door/admission.ts";
+import { Entrance, TurnedAway } from "../../src/issuer/door/entrance.ts";
 import { rateOf } from "../../src/kit/token-bucket.ts";
 import type { Asker } from "../support/simulation-asker.ts";
 import { signItem, verdictOf } from "../support/simulation-asker.ts";

@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
-import { bundleGate, type GateFacts, lostNodes, reissueGate } from "../../src/issuer/gate.ts";
+import {
+  bundleGate,
+  type GateFacts,
+  lostNodes,
+  reissueGate,
+} from "../../src/issuer/authorities/gate.ts";
 import {
   ack,
   bundle,

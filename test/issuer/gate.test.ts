@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Ack, ConsumerReport } from "../../src/core/envelope/payloads.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
-import { type GateFacts, liveNodes } from "../../src/issuer/gate.ts";
+import { type GateFacts, liveNodes } from "../../src/issuer/authorities/gate.ts";
 import {
   ack,
   bundle,

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AuditRecord, IssuedSvid } from "../../src/core/envelope/audit-payloads.ts";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
-import { Ledger } from "../../src/issuer/ledger.ts";
-import { segmentCapacity } from "../../src/issuer/ledger-segment.ts";
+import { Ledger } from "../../src/issuer/revocation/ledger.ts";
+import { segmentCapacity } from "../../src/issuer/revocation/ledger-segment.ts";
 
 const noon = Date.UTC(2026, 10, 22, 12);
 const second = 1000;

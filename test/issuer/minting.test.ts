@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseSpiffeId } from "../../src/core/spiffe/spiffe-id.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
 import { createCsr } from "../../src/core/x509/csr.ts";
-import type { MintOrder } from "../../src/issuer/minting.ts";
+import type { MintOrder } from "../../src/issuer/signing/minting.ts";
 import { keyPair } from "../support/simulation-keys.ts";
 import { type Office, openOffice, operator } from "./support/office.ts";
 import { bySerial, refusedSerials, revoke } from "./support/revocations.ts";

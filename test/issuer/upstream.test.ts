@@ -7,6 +7,7 @@ import { verifyX509Svid } from "../../src/core/svid/verify.ts";
 import { createIntermediate } from "../../src/core/x509/authority.ts";
 import { parseCertificate } from "../../src/core/x509/certificate.ts";
 import { signerOfKey } from "../../src/core/x509/certificate-signer.ts";
+import { bundleChange } from "../../src/issuer/authorities/trust-bundle.ts";
 import { IssuerError } from "../../src/issuer/error.ts";
 import type {
   AuthorityRequest,
@@ -14,7 +15,6 @@ import type {
   UpstreamAuthority,
   UpstreamTrust,
 } from "../../src/issuer/ports.ts";
-import { bundleChange } from "../../src/issuer/trust-bundle.ts";
 import { bundlesOf, hour, noon, type WorldAuthority } from "../support/ca-world.ts";
 import { type Asker, signItem } from "../support/simulation-asker.ts";
 import { payloadOf } from "../support/simulation-audit.ts";

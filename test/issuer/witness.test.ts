@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { AuditCheckpoint } from "../../src/core/envelope/audit-payloads.ts";
 import { openEnvelope, sealEnvelope } from "../../src/core/envelope/envelope.ts";
-import type { AuditWitness } from "../../src/issuer/audit-witnesses.ts";
+import type { AuditWitness } from "../../src/issuer/audit/audit-witnesses.ts";
 import { IssuerError } from "../../src/issuer/error.ts";
 import { signItem, verdictOf } from "../support/simulation-asker.ts";
 import { payloadOf } from "../support/simulation-audit.ts";

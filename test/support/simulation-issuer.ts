@@ -1,10 +1,10 @@
 import type { EnvelopeSigner } from "../../src/core/envelope/envelope.ts";
 import type { IssuerBus, Service } from "../../src/events/bus.ts";
-import type { WitnessSettings } from "../../src/issuer/audit-witnesses.ts";
+import type { WitnessSettings } from "../../src/issuer/audit/audit-witnesses.ts";
+import { selfSigned } from "../../src/issuer/authorities/self-signed.ts";
 import { Issuer } from "../../src/issuer/issuer.ts";
 import type { AttestorSettings, IssuerOptions, IssuerSettings } from "../../src/issuer/options.ts";
 import type { UpstreamAuthority } from "../../src/issuer/ports.ts";
-import { selfSigned } from "../../src/issuer/self-signed.ts";
 import type { Clock } from "../../src/kit/clock.ts";
 import { reasonOf } from "../../src/kit/errors.ts";
 import type { Metrics } from "../../src/kit/metrics.ts";

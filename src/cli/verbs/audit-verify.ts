@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { ControlTrust } from "../../core/envelope/trust.ts";
 import { parseSpiffeId, type SpiffeId, type TrustDomain } from "../../core/spiffe/spiffe-id.ts";
-import type { ChainReport } from "../../issuer/audit-verify.ts";
+import type { ChainReport } from "../../issuer/audit/audit-verify.ts";
 import { spiffeId, texts, trustDomain } from "../argument-parsers.ts";
 import {
   type AskedWitness,

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { parseSpiffeId } from "../../core/spiffe/spiffe-id.ts";
-import { type HeldSvid, type Holdings, HoldingsOf } from "../../issuer/audit-holdings.ts";
-import { isMeant } from "../../issuer/audit-search.ts";
+import { type HeldSvid, type Holdings, HoldingsOf } from "../../issuer/audit/audit-holdings.ts";
+import { isMeant } from "../../issuer/audit/audit-search.ts";
 import type { Admin } from "../admin-client.ts";
 import { count } from "../argument-parsers.ts";
 import {

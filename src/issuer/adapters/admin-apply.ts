@@ -9,7 +9,7 @@ import {
   EntryChangeKind,
   type LintFinding,
 } from "../../wire/herald/v1/entries.ts";
-import type { Applied, Declaration } from "../declaration.ts";
+import type { Applied, Declaration } from "../entries/declaration.ts";
 import { IssuerError } from "../error.ts";
 import { type AdminOptions, failure } from "./admin-calls.ts";
 import { allowedOf, entryOf, findingMessage } from "./entry-messages.ts";

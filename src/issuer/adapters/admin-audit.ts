@@ -2,7 +2,7 @@ import type { ServerWritableStream } from "@grpc/grpc-js";
 import { token26 } from "../../core/envelope/object-keys.ts";
 import { parseSpiffeId, type SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import type * as wire from "../../wire/herald/v1/audit.ts";
-import { type AuditQuery, mayMatch, queryKind } from "../audit-search.ts";
+import { type AuditQuery, mayMatch, queryKind } from "../audit/audit-search.ts";
 import { IssuerError } from "../error.ts";
 import type { AuditReader } from "../ports.ts";
 import { type AdminOptions, drained, failure, unaryHandler } from "./admin-calls.ts";

@@ -4,12 +4,12 @@ import type { AuthorityState } from "../../core/envelope/authority-payloads.ts";
 import { parseSpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { toPem } from "../../core/x509/pem.ts";
 import type * as wire from "../../wire/herald/v1/authorities.ts";
-import { subjectKeyIdOf } from "../authorities.ts";
+import { subjectKeyIdOf } from "../authorities/authorities.ts";
+import type { Waiting } from "../authorities/gate.ts";
+import type { RotationProgress } from "../authorities/rotation.ts";
+import { hasEnded } from "../authorities/rotation-state.ts";
 import { IssuerError } from "../error.ts";
-import type { Waiting } from "../gate.ts";
 import type { Issuer } from "../issuer.ts";
-import type { RotationProgress } from "../rotation.ts";
-import { hasEnded } from "../rotation-state.ts";
 import { type AdminOptions, failure, unaryHandler } from "./admin-calls.ts";
 
 type FollowedCall<Request> = ServerWritableStream<

@@ -1,7 +1,7 @@
 import type { NewEntry } from "../../core/policy/entry.ts";
 import type { Finding } from "../../core/policy/finding.ts";
 import type * as wire from "../../wire/herald/v1/entries.ts";
-import { listEntries } from "../entry-list.ts";
+import { listEntries } from "../entries/entry-list.ts";
 import { applyHandler } from "./admin-apply.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 import {

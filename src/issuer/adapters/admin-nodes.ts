@@ -3,7 +3,7 @@ import type { NodeRecordState } from "../../core/envelope/payloads.ts";
 import { formatVersion } from "../../core/envelope/version.ts";
 import type * as wire from "../../wire/herald/v1/nodes.ts";
 import type { Issuer } from "../issuer.ts";
-import { attestorOf, type NodeFilter } from "../node-records.ts";
+import { attestorOf, type NodeFilter } from "../nodes/node-records.ts";
 import { labelsText } from "../order-text.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 

@@ -4,10 +4,10 @@ import { parseSerial } from "../../core/x509/serial.ts";
 import { reasonOf } from "../../kit/errors.ts";
 import * as wire from "../../wire/herald/v1/svids.ts";
 import { IssuerError } from "../error.ts";
-import type { HistoryState } from "../ledger-history.ts";
-import type { ListedSvid } from "../listed-svids.ts";
-import type { Condemned } from "../revocations.ts";
-import type { SvidTarget } from "../revoke-orders.ts";
+import type { HistoryState } from "../revocation/ledger-history.ts";
+import type { ListedSvid } from "../revocation/listed-svids.ts";
+import type { Condemned } from "../revocation/revocations.ts";
+import type { SvidTarget } from "../revocation/revoke-orders.ts";
 import { type AdminOptions, unaryHandler } from "./admin-calls.ts";
 
 const defaultPage = 100;

@@ -11,7 +11,7 @@ import {
   trustDomainId,
 } from "../../core/spiffe/spiffe-id.ts";
 import type * as wire from "../../wire/herald/v1/entries.ts";
-import type { EntryFilter } from "../entry-list.ts";
+import type { EntryFilter } from "../entries/entry-list.ts";
 import { IssuerError, inField } from "../error.ts";
 
 /** Entries between the admin API's messages and the issuer. */

@@ -5,7 +5,7 @@ import { openEnvelope } from "../../core/envelope/envelope.ts";
 import type { ControlTrust } from "../../core/envelope/trust.ts";
 import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { readIfThere } from "../../kit/adapters/durable-file.ts";
-import type { AuditWitness } from "../audit-witnesses.ts";
+import type { AuditWitness } from "../audit/audit-witnesses.ts";
 
 /**
  * A witness that is a file, one checkpoint a line, only ever appended to and synced. It is worth as much as the disk is out of the reach of whoever

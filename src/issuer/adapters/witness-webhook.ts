@@ -5,7 +5,7 @@ import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import { exponentialBackoff } from "../../kit/backoff.ts";
 import { type Clock, pause } from "../../kit/clock.ts";
 import type { Random } from "../../kit/random.ts";
-import type { AuditWitness } from "../audit-witnesses.ts";
+import type { AuditWitness } from "../audit/audit-witnesses.ts";
 import { IssuerError } from "../error.ts";
 
 /** Where a webhook witness answers. */

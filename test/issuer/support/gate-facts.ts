@@ -13,7 +13,7 @@ import {
   type OldAuthority,
   reissueGate,
   type Waiting,
-} from "../../../src/issuer/gate.ts";
+} from "../../../src/issuer/authorities/gate.ts";
 
 /** One node with one consumer, as a gate sees them: all is well until a test bends something. */
 

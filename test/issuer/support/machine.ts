@@ -7,8 +7,8 @@ import {
   fingerprintOf,
   parseCertificateText,
 } from "../../../src/issuer/certificate-text.ts";
+import type { X509PopSettings } from "../../../src/issuer/nodes/x509pop.ts";
 import type { AttestorSettings } from "../../../src/issuer/options.ts";
-import type { X509PopSettings } from "../../../src/issuer/x509pop.ts";
 import {
   commonName,
   makeAuthority,

@@ -5,8 +5,8 @@ import { compareVersions, type Version } from "../../../src/core/envelope/versio
 import type { Entry } from "../../../src/core/policy/entry.ts";
 import { parseCertificate } from "../../../src/core/x509/certificate.ts";
 import { type Crl, parseCrl, verifyCrl } from "../../../src/core/x509/crl-reader.ts";
-import type { SvidTarget } from "../../../src/issuer/revoke-orders.ts";
-import type { RevokeAnswer } from "../../../src/issuer/svids.ts";
+import type { SvidTarget } from "../../../src/issuer/revocation/revoke-orders.ts";
+import type { RevokeAnswer } from "../../../src/issuer/revocation/svids.ts";
 import { type Asker, signItem } from "../../support/simulation-asker.ts";
 import { payloadOf } from "../../support/simulation-audit.ts";
 import { type Office, operator } from "./office.ts";

@@ -9,7 +9,7 @@ import type {
   ConsumerReport,
 } from "../../../src/core/envelope/payloads.ts";
 import type { Version } from "../../../src/core/envelope/version.ts";
-import type { Waiting } from "../../../src/issuer/gate.ts";
+import type { Waiting } from "../../../src/issuer/authorities/gate.ts";
 import type { Asker } from "../../support/simulation-asker.ts";
 import { payloadOf } from "../../support/simulation-audit.ts";
 import { quiet } from "../../support/simulation-quiet.ts";

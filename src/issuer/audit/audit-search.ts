@@ -1,0 +1,70 @@
+import type { AuditRecord } from "../../core/envelope/audit-payloads.ts";
+import { claimOf } from "../../core/envelope/envelope.ts";
+
+/** Which records are looked for; an empty text asks for nothing. */
+export interface AuditQuery {
+  readonly node: string;
+  /** A record's number, a certificate's serial, or a SHA-256. */
+  readonly find: string;
+}
+
+/** How a text says what it finds: up to 18 digits are a record's number, 64 hex digits a SHA-256, any other hex a serial. */
+export function queryKind(find: string): "number" | "sha256" | "serial" | undefined {
+  if (/^\d{1,18}$/.test(find)) return "number";
+  if (/^[0-9a-f]{64}$/.test(find)) return "sha256";
+  return /^[0-9a-f]{2,40}$/.test(find) ? "serial" : undefined;
+}
+
+/** A quick look at a record that nobody has proven: false only where it cannot be meant. */
+export function mayMatch(bytes: Uint8Array, { node, find }: AuditQuery): boolean {
+  if (node === "" && find === "") return true;
+  const text = textOf(bytes);
+  if (text === undefined) return true;
+  if (node !== "" && !text.includes(`"${node}"`)) return false;
+  switch (queryKind(find)) {
+    case undefined:
+      return find === "";
+    case "number":
+      return text.includes(`"n":"${find}"`);
+    case "serial":
+      return text.includes(`"${find}"`);
+    case "sha256":
+      return text.includes(`"${find}"`) || claimOf(bytes).digest === find;
+  }
+}
+
+/** Is this proven record the one that is meant? */
+export function isMeant(
+  record: { readonly payload: AuditRecord; readonly digest: string },
+  find: string,
+): boolean {
+  const { payload, digest } = record;
+  const { action } = payload;
+  const certificates =
+    action.kind === "svids-issued"
+      ? action.svids
+      : action.kind === "node-enrolled" || action.kind === "node-renewed"
+        ? [action]
+        : [];
+  switch (queryKind(find)) {
+    case undefined:
+      return false;
+    case "number":
+      return payload.n === BigInt(find);
+    case "serial":
+      return certificates.some(({ serial }) => serial === find);
+    case "sha256":
+      return digest === find || certificates.some(({ tbsSha256 }) => tbsSha256 === find);
+  }
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    const { payload } = JSON.parse(Buffer.from(bytes).toString("utf8")) as {
+      readonly payload: string;
+    };
+    return Buffer.from(payload, "base64").toString("utf8");
+  } catch {
+    return undefined;
+  }
+}
