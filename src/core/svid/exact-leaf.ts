@@ -7,8 +7,9 @@ import { ecAlgorithmOf, keyIdHexOf } from "../x509/public-key.ts";
 import { algorithmIdentifier } from "../x509/signature-algorithm.ts";
 
 /** What a leaf says, beside the profile that all have. */
-interface LeafFields {
+export interface LeafFields {
   readonly id: SpiffeId;
+  /** In this order. */
   readonly dnsNames: readonly string[];
   readonly spki: Uint8Array;
   readonly serial: Uint8Array;

@@ -2,7 +2,6 @@ import {
   isReserved,
   parseSpiffeId,
   pathOf,
-  type SpiffeId,
   trustDomainId,
   trustDomainOf,
 } from "../spiffe/spiffe-id.ts";
@@ -12,23 +11,12 @@ import { oid } from "../x509/oid.ts";
 import { ecAlgorithmOf, isOnCurve, keyIdHexOf } from "../x509/public-key.ts";
 import { algorithmIdentifier } from "../x509/signature-algorithm.ts";
 import { SvidError, type SvidErrorCode } from "./errors.ts";
-import { isExactLeaf } from "./exact-leaf.ts";
+import { isExactLeaf, type LeafFields } from "./exact-leaf.ts";
 import { staysWithin } from "./name-constraints.ts";
 import { isSame } from "./path.ts";
 
 /** What the bytes to be signed are expected to say. */
-export interface LintExpectation {
-  readonly id: SpiffeId;
-  /** In this order. */
-  readonly dnsNames: readonly string[];
-  readonly spki: Uint8Array;
-  readonly serial: Uint8Array;
-  /** Milliseconds since the epoch; compared in whole seconds. */
-  readonly notBefore: number;
-  /** Milliseconds since the epoch; compared in whole seconds. */
-  readonly notAfter: number;
-  /** The authority that is about to sign. */
-  readonly authority: Certificate;
+export interface LintExpectation extends LeafFields {
   /** The authority and those above it, whose name constraints bind what it signs. Defaults to the authority alone. */
   readonly path?: readonly Certificate[];
   /** Milliseconds since the epoch. */

@@ -1,11 +1,10 @@
-import type { ServerWritableStream } from "@grpc/grpc-js";
 import { token26 } from "../../core/envelope/object-keys.ts";
 import { parseSpiffeId, type SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 import type * as wire from "../../wire/herald/v1/audit.ts";
 import { type AuditQuery, mayMatch, queryKind } from "../audit/audit-search.ts";
 import { IssuerError } from "../error.ts";
 import type { AuditReader } from "../ports.ts";
-import { type AdminOptions, drained, failure, unaryHandler } from "./admin-calls.ts";
+import { type AdminOptions, streamHandler, unaryHandler } from "./admin-calls.ts";
 
 /** One message of the audit stream. */
 interface StreamedRecord {
@@ -46,31 +45,21 @@ export function auditService(options: AuditServiceOptions): wire.AuditServiceSer
         })),
       };
     }),
-    readAudit: (call) => void read(call, options),
+    readAudit: streamHandler(options)((request: wire.ReadAuditRequest, signal) =>
+      read(request, options, signal),
+    ),
   };
 }
 
-/** A message at a time, as fast as the caller takes them: nothing is gathered here. */
-async function read(
-  call: ServerWritableStream<wire.ReadAuditRequest, wire.ReadAuditResponse>,
+// What fits the request, as it is read: nothing is gathered here.
+async function* read(
+  request: wire.ReadAuditRequest,
   options: AuditServiceOptions,
-): Promise<void> {
-  const stop = new AbortController();
-  call.on("cancelled", () => stop.abort());
-  try {
-    await options.operatorOf(call);
-    const query = queryOf(call.request);
-    for await (const { sequence, bytes } of recordsOf(call.request, options, stop.signal)) {
-      if (!mayMatch(bytes, query)) continue;
-      const isReady = call.write({ sequence: BigInt(sequence), envelope: Buffer.from(bytes) });
-      if (!isReady) await drained(call, stop.signal);
-    }
-    call.end();
-  } catch (thrown) {
-    call.destroy(failure(thrown, options.log) as Error);
-  } finally {
-    stop.abort();
-  }
+  signal: AbortSignal,
+): AsyncGenerator<wire.ReadAuditResponse, void, undefined> {
+  const query = queryOf(request);
+  for await (const { sequence, bytes } of recordsOf(request, options, signal))
+    if (mayMatch(bytes, query)) yield { sequence: BigInt(sequence), envelope: Buffer.from(bytes) };
 }
 
 async function* recordsOf(

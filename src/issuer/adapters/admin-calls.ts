@@ -1,5 +1,11 @@
 import type { EventEmitter } from "node:events";
-import { type ServerUnaryCall, type ServiceError, type sendUnaryData, status } from "@grpc/grpc-js";
+import {
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceError,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
 import type { Operator } from "../../core/envelope/audit-payloads.ts";
 import { HeraldError, reasonOf } from "../../kit/errors.ts";
 import type { Log } from "../../kit/log.ts";
@@ -87,8 +93,35 @@ export function unaryHandler(options: AdminOptions) {
     };
 }
 
+/**
+ * Makes handlers of streaming calls: who calls is found out first, then messages go out one at a time, as fast as the caller takes them. `signal`
+ * aborts when the caller has gone.
+ */
+export function streamHandler(options: AdminOptions) {
+  return <Request, Response>(
+    messages: (request: Request, signal: AbortSignal) => AsyncIterable<Response>,
+  ) =>
+    (call: ServerWritableStream<Request, Response>): void => {
+      const stop = new AbortController();
+      call.on("cancelled", () => stop.abort());
+      const streamed = async (): Promise<void> => {
+        try {
+          await options.operatorOf(call);
+          for await (const message of messages(call.request, stop.signal))
+            if (!call.write(message)) await drained(call, stop.signal);
+          call.end();
+        } catch (thrown) {
+          call.destroy(failure(thrown, options.log) as Error);
+        } finally {
+          stop.abort();
+        }
+      };
+      void streamed();
+    };
+}
+
 /** Resolves when a stream takes more, and also when nobody takes anything any more: what feeds it must not wait for ever. */
-export function drained(call: Pick<EventEmitter, "once">, signal: AbortSignal): Promise<void> {
+function drained(call: Pick<EventEmitter, "once">, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     call.once("drain", resolve);

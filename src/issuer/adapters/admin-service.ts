@@ -1,8 +1,7 @@
-import type { ServerWritableStream } from "@grpc/grpc-js";
 import type * as wire from "../../wire/herald/v1/admin.ts";
 import { Finding_Result } from "../../wire/herald/v1/admin.ts";
 import type { Issuer } from "../issuer.ts";
-import { type AdminOptions, drained, failure, unaryHandler } from "./admin-calls.ts";
+import { type AdminOptions, streamHandler, unaryHandler } from "./admin-calls.ts";
 
 /** What the admin API tells beside the issuer itself. */
 interface AdminSurroundings {
@@ -33,35 +32,20 @@ export function adminService(options: AdminServiceOptions): wire.AdminServiceSer
   const unary = unaryHandler(options);
   return {
     getStatus: unary(() => statusMessage(options.issuer, options.surroundings)),
-    tailEvents: (call) => void tail(call, options),
+    tailEvents: streamHandler(options)((request: wire.TailEventsRequest, signal) =>
+      tail(request, options, signal),
+    ),
   };
 }
 
-async function tail(
-  call: ServerWritableStream<wire.TailEventsRequest, wire.TailEventsResponse>,
-  options: AdminServiceOptions,
-): Promise<void> {
-  const stop = new AbortController();
-  call.on("cancelled", () => stop.abort());
-  try {
-    await options.operatorOf(call);
-    const since = call.request.since === 0n ? {} : { since: Number(call.request.since) };
-    for await (const { sequence, bytes } of options.surroundings.tailEvents({
-      ...since,
-      signal: stop.signal,
-    })) {
-      const isReady = call.write({
-        sequence: BigInt(sequence),
-        event: Buffer.from(bytes).toString("utf8"),
-      });
-      if (!isReady) await drained(call, stop.signal);
-    }
-    call.end();
-  } catch (thrown) {
-    call.destroy(failure(thrown, options.log) as Error);
-  } finally {
-    stop.abort();
-  }
+async function* tail(
+  request: wire.TailEventsRequest,
+  { surroundings }: AdminServiceOptions,
+  signal: AbortSignal,
+): AsyncGenerator<wire.TailEventsResponse, void, undefined> {
+  const since = request.since === 0n ? {} : { since: Number(request.since) };
+  for await (const { sequence, bytes } of surroundings.tailEvents({ ...since, signal }))
+    yield { sequence: BigInt(sequence), event: Buffer.from(bytes).toString("utf8") };
 }
 
 async function statusMessage(
