@@ -120,7 +120,7 @@ export class Issuer {
     this.ca = authorityMachine({ ...parts, announcer, issued, svids: this.svids });
     this.rotation = this.ca.rotation;
     this.#upkeep = new Upkeep(parts);
-    const signing = new Signing({ ...parts, issued, onIssued: issuedNews(announcer) });
+    const signing = new Signing({ ...parts, onIssued: issuedNews(announcer) });
     const reception = new Reception({
       ...parts,
       nodes: this.nodes,
@@ -157,7 +157,6 @@ export class Issuer {
       write: (stamp) => ({ ...stamp, issuer, boot: newId(random) }),
     });
     resumeAcks(records, { ...this.#options, state: this.#state, into: this.acknowledgements });
-    this.svids.issued.resume(records, this.#options.trust.atAnyTime());
     this.acknowledgements.listenFrom(this.#options.clock.now());
     await this.signAnew();
     await this.#heads.announce();

@@ -79,6 +79,7 @@ export class Svids {
   onRecord(record: AuditRecord): void {
     this.#oldest ??= record;
     this.#keepOrder(record);
+    this.issued.take(record);
     for (const { node } of this.#ledger.take(record, this.#options.clock.now()))
       this.#settled.delete(node);
   }

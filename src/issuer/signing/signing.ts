@@ -16,7 +16,6 @@ import { HeraldError, reasonOf } from "../../kit/errors.ts";
 import type { Random } from "../../kit/random.ts";
 import type { AuditChain } from "../audit/audit-chain.ts";
 import type { Authorities, SigningAuthority } from "../authorities/authorities.ts";
-import type { IssuedEnds } from "../authorities/issued-ends.ts";
 import { type Entries, traitsOf } from "../entries/entries.ts";
 import { type Admitted, recordKeyOf, refuseUnwelcome } from "../requests.ts";
 import type { SignedState } from "../state/signed-state.ts";
@@ -29,7 +28,6 @@ export interface SigningOptions {
   readonly entries: Entries;
   readonly authorities: Authorities;
   readonly audit: AuditChain;
-  readonly issued: IssuedEnds;
   readonly clock: Clock;
   readonly random: Random;
   /** Called after a batch was signed, to announce it. */
@@ -80,7 +78,6 @@ export class Signing {
       () => ({ kind: "svids-issued", node: node.node, svids: issued }),
     );
     refuseUnwelcome(this.#options.state.get("node-record", recordKeyOf(node.node)));
-    for (const { notAfter } of issued) this.#options.issued.note(node.node, authority.id, notAfter);
     const results = await this.#sign(prepared, recorded);
     if (issued.length > 0) this.#options.onIssued(node.node, issued);
     const answer = { td: trustDomain, at: clock.now(), request: request.digest, results };
