@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryJournal } from "../support/memory-journal.ts";
-import { openOffice, operator } from "./support/office.ts";
+import { type Office, openOffice, operator } from "./support/office.ts";
 import { issued } from "./support/revocations.ts";
 import { published, step, waiting } from "./support/rotating.ts";
 
@@ -44,6 +44,25 @@ describe("a removal after a restart, with more issued than the journal holds (IN
       "the issuer is reading back which SVIDs it signed before it was started",
     ]);
     await office.clock.advance(45 * minuteMs);
+    expect(step(office)).toBe("done");
+  });
+});
+
+describe("a removal with nothing restarted, or everything kept (INV-6, GATE-02)", () => {
+  test.for([
+    ["the same process", async () => undefined],
+    ["a process that has the whole journal", async (host: Office["host"]) => await host.restart()],
+  ] as const)("%s waits for what a node was given before it vanished", async ([, after]) => {
+    const office = await openOffice(settings);
+    const { host, clock } = office;
+    await issued(await office.node("east"), await office.entry("/web"));
+    await after(host);
+    await host.issuer.rotate(operator);
+    await host.issuer.rotation.force("uid 0", true);
+    await clock.advance(20 * minuteMs);
+    expect(step(office)).toBe("reissue");
+    expect((await published(office)).roots).toBe(2);
+    await clock.advance(45 * minuteMs);
     expect(step(office)).toBe("done");
   });
 });
