@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onPath } from "../../tools/parts.mjs";
+import { onPath, root } from "../../tools/parts.mjs";
 
 /** Where Debian (softhsm2), Fedora and others put it. */
 const modules = [
@@ -12,9 +12,10 @@ const modules = [
   "/usr/lib64/softhsm/libsofthsm2.so",
 ];
 
-/** Whether a SoftHSM2 is installed. */
+/** Whether a SoftHSM2 is installed, and the package that speaks to it is built (tools/build-pkcs11.mjs). */
 export function softHsmIsThere(): boolean {
-  return softHsmModule() !== "" && onPath("softhsm2-util") !== undefined;
+  const isBuilt = existsSync(join(root, "node_modules/pkcs11js/build/Release/pkcs11.node"));
+  return isBuilt && softHsmModule() !== "" && onPath("softhsm2-util") !== undefined;
 }
 
 /** Its library's path; empty when there is none. */
