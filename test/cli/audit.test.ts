@@ -125,8 +125,8 @@ describe("audit tail, show and node", () => {
 7  2026-11-22T12:00:00Z  admin  uid 0 (pid 7) orders: node ban ${node}
 refused so far: 1 CSRs, 4 requests
 
-SPIFFE ID                 SERIAL  EXPIRES                       ENTRY            FOR       RECORD
-spiffe://example.org/web  4a01    in 1h (2026-11-22T13:00:00Z)  e1 (revision 3)  pid 42,   4 of 2026-11-22T12:00:00Z
+SPIFFE ID                 SERIAL  EXPIRES                       REVOKED  ENTRY            FOR       RECORD
+spiffe://example.org/web  4a01    in 1h (2026-11-22T13:00:00Z)  -        e1 (revision 3)  pid 42,   4 of 2026-11-22T12:00:00Z
 `);
   });
 });

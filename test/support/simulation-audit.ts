@@ -10,6 +10,7 @@ interface Stored {
 
 /** An audit record as the stream shows it to anybody: not verified. */
 export interface ShownRecord {
+  readonly bytes: Uint8Array;
   readonly digest: string;
   readonly payload: AuditRecord;
 }
@@ -87,7 +88,7 @@ export class SimulationAudit {
 }
 
 function shown(bytes: Uint8Array): ShownRecord {
-  return { digest: claimOf(bytes).digest, payload: payloadOf<AuditRecord>(bytes) };
+  return { bytes, digest: claimOf(bytes).digest, payload: payloadOf<AuditRecord>(bytes) };
 }
 
 /** What an envelope says, unproven; 64-bit integers are text. */

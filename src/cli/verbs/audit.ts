@@ -183,7 +183,7 @@ function holdingsText(holdings: Holdings, now: number): string {
     svids.length === 0
       ? "holds no SVID that has not expired\n"
       : table(
-          ["SPIFFE ID", "SERIAL", "EXPIRES", "ENTRY", "FOR", "RECORD"],
+          ["SPIFFE ID", "SERIAL", "EXPIRES", "REVOKED", "ENTRY", "FOR", "RECORD"],
           svids.map((svid) => heldRow(svid, now).map(printable)),
         );
   return `${lines}${refused}\n${held}`;
@@ -194,6 +194,7 @@ function heldRow(svid: HeldSvid, now: number): readonly string[] {
     svid.spiffeId,
     svid.serial,
     printMoment(svid.notAfter, now),
+    svid.revoked ? "yes" : "-",
     `${svid.entry} (revision ${svid.revision})`,
     purposeText(svid.purpose),
     `${svid.n} of ${isoSeconds(svid.at)}`,

@@ -5,6 +5,8 @@ import type { SpiffeId } from "../../core/spiffe/spiffe-id.ts";
 export interface HeldSvid extends IssuedSvid {
   readonly n: bigint;
   readonly at: number;
+  /** Verifiers with the CRL refuse it; the node still has its key. */
+  readonly revoked: boolean;
 }
 
 /** What a node holds at a moment, by the audit chain alone. */
@@ -25,7 +27,8 @@ const mostHistory = 50;
 export class HoldingsOf {
   readonly #node: SpiffeId;
   readonly #now: number;
-  readonly #svids: HeldSvid[] = [];
+  readonly #svids: Omit<HeldSvid, "revoked">[] = [];
+  readonly #revoked = new Set<string>();
   readonly #history: AuditRecord[] = [];
   #refusedCsrs = 0;
   #refusedRequests = 0;
@@ -40,7 +43,9 @@ export class HoldingsOf {
     if (action.kind === "svids-issued" && action.node === this.#node) {
       const alive = action.svids.filter(({ notAfter }) => notAfter > this.#now);
       this.#svids.push(...alive.map((svid) => ({ ...svid, n, at })));
-    } else if (action.kind === "svids-refused" && action.node === this.#node)
+    } else if (action.kind === "svids-revoked")
+      for (const { serial } of action.svids) this.#revoked.add(serial);
+    else if (action.kind === "svids-refused" && action.node === this.#node)
       this.#refusedCsrs += action.refused.length;
     else if (action.kind === "request-refused")
       this.#refusedRequests += action.refused
@@ -54,7 +59,9 @@ export class HoldingsOf {
 
   holdings(): Holdings {
     return {
-      svids: this.#svids.toReversed(),
+      svids: this.#svids
+        .toReversed()
+        .map((svid) => ({ ...svid, revoked: this.#revoked.has(svid.serial) })),
       history: this.#history,
       refusedCsrs: this.#refusedCsrs,
       refusedRequests: this.#refusedRequests,

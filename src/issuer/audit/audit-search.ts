@@ -1,4 +1,4 @@
-import type { AuditRecord } from "../../core/envelope/audit-payloads.ts";
+import type { AuditAction, AuditRecord } from "../../core/envelope/audit-payloads.ts";
 import { claimOf } from "../../core/envelope/envelope.ts";
 
 /** Which records are looked for; an empty text asks for nothing. */
@@ -20,7 +20,9 @@ export function mayMatch(bytes: Uint8Array, { node, find }: AuditQuery): boolean
   if (node === "" && find === "") return true;
   const text = textOf(bytes);
   if (text === undefined) return true;
-  if (node !== "" && !text.includes(`"${node}"`)) return false;
+  // A revocation names serials only, and they may be the node's.
+  const isOfNode = text.includes(`"${node}"`) || text.includes('"kind":"svids-revoked"');
+  if (node !== "" && !isOfNode) return false;
   switch (queryKind(find)) {
     case undefined:
       return find === "";
@@ -40,12 +42,7 @@ export function isMeant(
 ): boolean {
   const { payload, digest } = record;
   const { action } = payload;
-  const certificates =
-    action.kind === "svids-issued"
-      ? action.svids
-      : action.kind === "node-enrolled" || action.kind === "node-renewed"
-        ? [action]
-        : [];
+  const certificates = certificatesOf(action);
   switch (queryKind(find)) {
     case undefined:
       return false;
@@ -55,6 +52,23 @@ export function isMeant(
       return certificates.some(({ serial }) => serial === find);
     case "sha256":
       return digest === find || certificates.some(({ tbsSha256 }) => tbsSha256 === find);
+  }
+}
+
+/** The certificates that a record is the record of. */
+function certificatesOf(
+  action: AuditAction,
+): readonly { readonly serial: string; readonly tbsSha256: string }[] {
+  switch (action.kind) {
+    case "svids-issued":
+      return action.svids;
+    case "node-enrolled":
+    case "node-renewed":
+    case "svid-minted":
+    case "issuer-certified":
+      return [action];
+    default:
+      return [];
   }
 }
 

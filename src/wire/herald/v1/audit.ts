@@ -48,7 +48,7 @@ export interface ReadAuditRequest {
   readonly since: bigint;
   /** Goes on with records as they come. */
   readonly follow: boolean;
-  /** Only records that name this node's SPIFFE ID; empty for all. */
+  /** Only records that name this node's SPIFFE ID, and revocations, which name serials; empty for all. */
   readonly node: string;
   /** Only records that may be meant: of this number, with this serial, or this SHA-256 of a certificate's signed part or of the record. Empty for all. */
   readonly find: string;
