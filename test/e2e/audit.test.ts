@@ -27,7 +27,11 @@ function pinOf(fleet: Fleet): string {
 }
 
 interface Held {
-  readonly svids: readonly { readonly spiffeId: string; readonly serial: string }[];
+  readonly svids: readonly {
+    readonly spiffeId: string;
+    readonly serial: string;
+    readonly revoked: boolean;
+  }[];
   readonly history: readonly {
     readonly action: { readonly kind: string; readonly verb?: string };
   }[];
@@ -57,8 +61,13 @@ describe("a banned node (TM-N-04)", () => {
     await eventually("the node was refused", async () =>
       JSON.stringify(await readLog(node.log)).includes("NODE_BANNED"),
     );
+    const inForce = before.svids.map((svid) => ({ ...svid, revoked: false }));
+    expect(before.svids).toEqual(inForce);
+    await eventually("what it holds is revoked", async () =>
+      (await held()).svids.every(({ revoked }) => revoked),
+    );
     const after = await held();
-    expect(after.svids).toEqual(before.svids);
+    expect(after.svids).toEqual(before.svids.map((svid) => ({ ...svid, revoked: true })));
     expect(after.history.at(-1)?.action).toMatchObject({ kind: "admin", verb: "node ban" });
     // What the node itself keeps is a witness: it held a head that names the chain.
     const heads = join(node.folder, "state", "state");

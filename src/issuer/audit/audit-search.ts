@@ -67,7 +67,11 @@ function certificatesOf(
     case "svid-minted":
     case "issuer-certified":
       return [action];
-    default:
+    case "svids-refused":
+    case "svids-revoked":
+    case "request-refused":
+    case "admin":
+    case "authority":
       return [];
   }
 }
